@@ -1,0 +1,1 @@
+"""Rasters to chips with their place on the ground, and back to lists of chips."""

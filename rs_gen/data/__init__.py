@@ -1,0 +1,1 @@
+"""Chips to batches: datasets, transforms and the DataBunch."""

@@ -1,0 +1,1 @@
+"""One adversarial game a file: networks and two pure losses; and a game on disk."""

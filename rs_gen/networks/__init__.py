@@ -1,0 +1,1 @@
+"""Networks as functions that lay bricks: shapes in, shapes out."""

@@ -1,0 +1,1 @@
+"""Grids, tiles, values, readers, writers and vector areas."""

@@ -1,0 +1,1 @@
+"""The loop: callbacks, schedule, resume, previews and alarms."""
