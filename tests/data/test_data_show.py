@@ -1,0 +1,94 @@
+import sys
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+
+from rs_gen.data.show import display, display_bands, grid_figure
+from rs_gen.errors import SettingError
+
+
+class Look:
+    def __init__(self, names=(), dtype="uint8"):
+        self.names, self.dtype = tuple(names), dtype
+
+
+def images(figure):
+    return [axis.images[0].get_array() for axis in figure.axes]
+
+
+def test_a_grid_has_a_row_a_chip_and_a_column_a_heading(tmp_path):
+    chips = torch.rand(3, 3, 8, 8) * 2 - 1
+    figure = grid_figure({"source": chips, "target": chips[:, :1]}, title="Chips", captions="xyz")
+    assert isinstance(figure, Figure) and len(figure.axes) == 6
+    assert figure.axes[0].get_title() == "source" and figure.axes[2].get_ylabel() == "y"
+    figure.savefig(tmp_path / "grid.png")
+    assert (tmp_path / "grid.png").stat().st_size > 1000
+
+
+def test_a_notebook_can_show_it_without_pyplot():
+    assert grid_figure({"a": torch.zeros(1, 1, 4, 4)})._repr_png_().startswith(b"\x89PNG")
+
+
+def test_drawing_leaves_pyplot_and_its_backend_alone():
+    before = "matplotlib.pyplot" in sys.modules and sys.modules["matplotlib.pyplot"].get_fignums()
+    grid_figure({"a": torch.zeros(1, 1, 4, 4)})
+    after = "matplotlib.pyplot" in sys.modules and sys.modules["matplotlib.pyplot"].get_fignums()
+    assert before == after
+
+
+def test_eight_bit_chips_are_shown_as_they_are():
+    chips = torch.tensor([-1.0, 0.0, 0.5, 1.0]).reshape(1, 1, 2, 2)
+    (shown,) = images(grid_figure({"a": chips}, sides={"a": Look()}))
+    assert np.allclose(shown.ravel(), [0, 0.5, 0.75, 1])
+
+
+def test_other_chips_get_a_percentile_stretch_and_fakes_that_of_the_real_ones():
+    real = torch.linspace(-0.5, 0, 1600).reshape(1, 1, 40, 40)
+    side = Look(dtype="uint16")
+    figure = grid_figure({"real": real, "fake": real - 0.1}, sides={"real": side, "fake": side})
+    shown, fake = images(figure)
+    assert shown.min() == 0 and shown.max() == 1
+    assert fake.mean() < shown.mean() - 0.1
+
+
+def test_named_bands_give_the_colours():
+    assert display_bands(("blue", "green", "red", "nir"), 4) == (2, 1, 0)
+    assert display_bands(("B", "G", "R"), 3) == (2, 1, 0)
+    assert display_bands(("", "", "", ""), 4) == (0, 1, 2)
+    assert display_bands(("vv", "vh"), 2) == (0,)
+
+
+def test_bands_can_be_asked_for_by_name_or_index():
+    names = ("blue", "green", "red", "nir")
+    assert display_bands(names, 4, ["NIR", "red", "green"]) == (3, 2, 1)
+    assert display_bands(names, 4, [3]) == (3,)
+    with pytest.raises(SettingError, match=r"rgb_bands=\['swir', 0, 1\] are not one or three"):
+        display_bands(names, 4, ["swir", 0, 1])
+    with pytest.raises(SettingError, match="there are 0 to 1"):
+        display_bands((), 2, [5])
+
+
+def test_a_column_without_the_asked_bands_is_shown_by_the_usual_rule():
+    columns = {"many": torch.zeros(1, 5, 4, 4), "one": torch.zeros(1, 1, 4, 4)}
+    many, one = images(grid_figure(columns, rgb_bands=[4, 3, 2]))
+    assert many.shape == (4, 4, 3) and one.shape == (4, 4)
+
+
+def test_half_precision_and_nan_are_shown_too():
+    chips = torch.full((1, 3, 4, 4), torch.nan, dtype=torch.bfloat16)
+    (shown,) = images(grid_figure({"a": chips}))
+    assert (shown == 0).all()
+
+
+def test_a_flat_chip_does_not_divide_by_zero():
+    shown = display(np.zeros((1, 1, 2, 2), "float32"), np.zeros((2, 1), "float32"))
+    assert np.isfinite(shown).all()
+
+
+def test_columns_of_unequal_length_are_refused():
+    with pytest.raises(SettingError, match=r"unequal length: \{'a': 1, 'b': 2\}"):
+        grid_figure({"a": torch.zeros(1, 1, 4, 4), "b": torch.zeros(2, 1, 4, 4)})
+    with pytest.raises(SettingError, match="nothing to show"):
+        grid_figure({"a": torch.zeros(0, 1, 4, 4)})
