@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rs_gen.errors import UnknownNameError
+from ..errors import UnknownNameError
 
 
 class Adversarial(NamedTuple):

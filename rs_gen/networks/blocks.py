@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rs_gen.errors import ChipError
-from rs_gen.networks.norm import norm
+from ..errors import ChipError
+from .norm import norm
 
 
 class Generator(nn.Sequential):
@@ -74,7 +74,7 @@ def check_size(net: nn.Module, size: int | tuple[int, int]) -> None:
     height, width = (size, size) if isinstance(size, int) else size
     phase, smallest = getattr(net, "phase", None), getattr(net, "smallest", None)
     if phase is None:
-        from rs_gen.networks.reach import reach  # reach knows these bricks, so not at the top
+        from .reach import reach  # reach knows these bricks, so not at the top
 
         phase = reach(net).phase
     check_sides(height, width, phase, smallest or phase)

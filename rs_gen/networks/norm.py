@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rs_gen.errors import SettingError, UnknownNameError
+from ..errors import SettingError, UnknownNameError
 
 NORMS = ("instance", "batch", "pixel", "none")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from rs_gen.errors import SettingError
-from rs_gen.networks.blocks import init_normal, needs_bias
-from rs_gen.networks.norm import norm as norm_of
+from ..errors import SettingError
+from .blocks import init_normal, needs_bias
+from .norm import norm as norm_of
 
 
 def patchgan(

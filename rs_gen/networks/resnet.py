@@ -6,8 +6,8 @@ from itertools import pairwise
 
 from torch import nn
 
-from rs_gen.errors import SettingError
-from rs_gen.networks.blocks import (
+from ..errors import SettingError
+from .blocks import (
     BlurPool,
     Generator,
     Residual,
@@ -16,16 +16,16 @@ from rs_gen.networks.blocks import (
     norm_relu,
     reflect_conv,
 )
-from rs_gen.networks.norm import norm as norm_of
+from .norm import norm as norm_of
 
 
 def resnet_generator(
     in_channels: int,
     out_channels: int,
     width: int = 64,
-    *,
     blocks: int = 9,
     downsamplings: int = 2,
+    *,
     norm: str = "instance",
     antialias: bool = False,
     dropout: float = 0.0,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from rs_gen.errors import SettingError
-from rs_gen.networks.blocks import Generator, init_normal, needs_bias
-from rs_gen.networks.norm import norm as norm_of
+from ..errors import SettingError
+from .blocks import Generator, init_normal, needs_bias
+from .norm import norm as norm_of
 
 
 class UNet(Generator):
@@ -38,8 +38,8 @@ def unet_generator(
     in_channels: int,
     out_channels: int,
     width: int = 64,
-    *,
     depth: int = 8,
+    *,
     norm: str = "batch",
     dropout: float = 0.5,
 ) -> UNet:
