@@ -86,8 +86,16 @@ class GridWarning(RSGenWarning):
     """A raster was warped, or its resolution differs from what was expected."""
 
 
+class BandWarning(RSGenWarning):
+    """A raster's bands or dtype are not quite those that a model was trained on."""
+
+
 class NodataWarning(RSGenWarning):
     """Nodata was met, or assumed, where it may surprise."""
+
+
+class StretchWarning(RSGenWarning):
+    """A band gives no range of values to stretch."""
 
 
 class TrainingWarning(RSGenWarning):

@@ -1,0 +1,54 @@
+"""How a file gets its name only once it is whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import RasterError
+
+_SIDECARS = (".aux.xml", ".ovr", ".msk", "-journal", "-wal", "-shm")
+
+
+@contextmanager
+def whole_or_not(path: str | Path) -> Iterator[Path]:
+    """A hidden path to write to, which takes the name ``path`` when all went well.
+
+    Whatever ends the work early, Ctrl-C too, leaves ``path`` as it was and nothing beside it.
+    Sidecars of a file that is replaced (.ovr, .msk, .aux.xml) go with it: they would describe
+    other pixels. Missing folders are made.
+
+    Raises:
+        RasterError: ``path`` is a folder, or its folder can't be made.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise RasterError(f"{path} is a folder; give the name of a file to write")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RasterError(f"{path.parent} can't be made a folder: {error}") from error
+    # The suffix stays last, because some drivers go by it.
+    part = path.with_name(f".{path.stem}.part{path.suffix}")
+    remove(part)
+    try:
+        yield part
+        part.replace(path)
+        for end in _SIDECARS:
+            _beside(path, end).unlink(missing_ok=True)
+            if _beside(part, end).exists():
+                _beside(part, end).replace(_beside(path, end))
+    finally:
+        remove(part)
+
+
+def remove(path: Path) -> None:
+    """Remove a file and what GDAL or SQLite may have put beside it."""
+    path.unlink(missing_ok=True)
+    for end in _SIDECARS:
+        _beside(path, end).unlink(missing_ok=True)
+
+
+def _beside(path: Path, end: str) -> Path:
+    return path.with_name(path.name + end)
