@@ -109,7 +109,7 @@ class BlurPool(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        self.channels = channels
+        self.channels, self.stride, self.padding = channels, 2, 1
         row = torch.tensor([1.0, 2.0, 1.0]) / 4
         kernel = torch.outer(row, row).expand(channels, 1, 3, 3).contiguous()
         self.register_buffer("kernel", kernel, persistent=False)
