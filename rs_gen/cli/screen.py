@@ -1,0 +1,185 @@
+"""What a person, or a program, sees while a tool runs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+
+from ..errors import RSGenError
+
+_SECONDS_BETWEEN = 0.2  # progress events a program gets; more would only slow the work
+
+
+class Screen(Protocol):
+    """Where a tool's progress, warnings and result go."""
+
+    def progress(self, items: Iterable, total: int | None = None, label: str = "") -> Iterator:
+        """Give the items on, and show how far they are."""
+        ...
+
+    def done(self, result: Any) -> None:
+        """The tool ended well."""
+        ...
+
+    def cancelled(self) -> None:
+        """Somebody asked to stop."""
+        ...
+
+    def failed(self, error: RSGenError) -> None:
+        """The tool ended with an error of ours."""
+        ...
+
+    def __enter__(self) -> Any: ...
+
+    def __exit__(self, *exc: object) -> None: ...
+
+
+class _Listening:
+    """Warnings and log lines of the library go to ``say`` while the screen is entered."""
+
+    def say(self, level: str, text: str) -> None:
+        raise NotImplementedError
+
+    def __enter__(self) -> Any:
+        self._warnings = warnings.catch_warnings()
+        self._warnings.__enter__()
+        warnings.simplefilter("default")
+        warnings.showwarning = lambda message, *_, **__: self.say("warning", str(message))
+        self._handler = _Handler(self)
+        logger = logging.getLogger("rs_gen")
+        logger.addHandler(self._handler)
+        logger.setLevel(logging.INFO)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        logging.getLogger("rs_gen").removeHandler(self._handler)
+        self._warnings.__exit__(None, None, None)
+
+
+class _Handler(logging.Handler):
+    def __init__(self, screen: _Listening):
+        super().__init__()
+        self._screen = screen
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._screen.say(record.levelname.lower(), record.getMessage())
+
+
+class TextScreen(_Listening):
+    """For a person: a bar on standard error, the result on standard output."""
+
+    def __init__(self, name: str):
+        self._name, self._bar = name, None
+
+    def progress(self, items: Iterable, total: int | None = None, label: str = "") -> Iterator:
+        """Give the items on under a bar."""
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import TimeElapsedColumn as Elapsed
+        from rich.progress import TimeRemainingColumn as Remaining
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Elapsed(),
+                   Remaining())  # fmt: skip
+        if self._bar is not None:  # a bar within a bar: the outer one is enough
+            yield from items
+            return
+        with Progress(*columns, console=Console(stderr=True), transient=False) as self._bar:
+            task = self._bar.add_task(label or self._name, total=_count(items, total))
+            try:
+                for item in items:
+                    yield item
+                    self._bar.advance(task)
+            finally:
+                self._bar = None
+
+    def say(self, level: str, text: str) -> None:
+        line = text if level == "info" else f"{level}: {text}"
+        if self._bar is not None:
+            self._bar.console.print(line, markup=False, highlight=False)
+        else:
+            print(line, file=sys.stderr)
+
+    def done(self, result: Any) -> None:
+        print(result if isinstance(result, Path | str) else _as_text(result))
+
+    def cancelled(self) -> None:
+        print("Stopped; nothing half-written is left.", file=sys.stderr)
+
+    def failed(self, error: RSGenError) -> None:
+        print(f"Error: {error}", file=sys.stderr)
+
+
+class JsonScreen(_Listening):
+    """For a program: one JSON object a line on standard output."""
+
+    def __init__(self, name: str, stream: TextIO | None = None):
+        self._name, self._stream = name, stream or sys.stdout
+        self._emit("start", tool=name)
+
+    def progress(self, items: Iterable, total: int | None = None, label: str = "") -> Iterator:
+        """Give the items on and tell how many are done, at most five times a second."""
+        total, told = _count(items, total), 0.0
+        for done, item in enumerate(items, start=1):
+            yield item
+            if time.monotonic() - told >= _SECONDS_BETWEEN or done == total:
+                told = time.monotonic()
+                self._emit("progress", done=done, total=total, unit=label or "step")
+
+    def say(self, level: str, text: str) -> None:
+        self._emit("log", level=level, message=text)
+
+    def done(self, result: Any) -> None:
+        if isinstance(result, Path):
+            self._emit("output", role="result", path=str(result))
+        else:
+            self._emit("output", role="report", value=result)
+        self._emit("end", code=0)
+
+    def cancelled(self) -> None:
+        self._emit("cancelled")
+        self._emit("end", code=130)
+
+    def failed(self, error: RSGenError) -> None:
+        self._emit("error", type=type(error).__name__, message=str(error))
+        self._emit("end", code=1)
+
+    def _emit(self, event: str, **held: Any) -> None:
+        line = json.dumps({"event": event, **held}, default=str)
+        self._stream.write(line + "\n")
+        self._stream.flush()
+
+
+def _count(items: Iterable, total: int | None) -> int | None:
+    if total is None and hasattr(items, "__len__"):
+        return len(items)
+    return total
+
+
+def _as_text(value: Any, indent: int = 0) -> str:
+    """A nested report as indented lines."""
+    pad = "  " * indent
+    if isinstance(value, dict):
+        lines = []
+        for key, held in value.items():
+            nested = isinstance(held, dict | list) and held
+            lines.append(f"{pad}{key}:" + ("" if nested else f" {_plain(held)}"))
+            if nested:
+                lines.append(_as_text(held, indent + 1))
+        return "\n".join(lines)
+    if isinstance(value, list):
+        if all(not isinstance(v, dict | list) for v in value):
+            return pad + ", ".join(_plain(v) for v in value)
+        return "\n".join(_as_text(v, indent) for v in value)
+    return pad + _plain(value)
+
+
+def _plain(value: Any) -> str:
+    if value is None or value in ({}, []):
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
