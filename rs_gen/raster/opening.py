@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import rasterio
-from rasterio.enums import Resampling
+from rasterio.enums import MaskFlags, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform_geom
@@ -20,8 +21,10 @@ from .pixels import holds, is_integer
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
+    from rasterio.windows import Window
 
     from .grid import Grid
+    from .pixels import Array
 
 RESAMPLINGS = tuple(sorted(m.name for m in Resampling if m is not Resampling.gauss))
 
@@ -66,51 +69,96 @@ def warped(
         return
     _refuse_apart(path, source, grid)
     height, width = grid.shape
-    with WarpedVRT(
-        dataset,
-        crs=grid.crs,
-        transform=grid.transform,
-        width=width,
-        height=height,
-        resampling=Resampling[resampling],
-        **_outside(dataset),
-    ) as vrt:
-        yield vrt
+    place = {"crs": grid.crs, "transform": grid.transform, "width": width, "height": height}
+    ways = [_outside(dataset, i) for i in range(dataset.count)]
+    with ExitStack() as stack:
+        views = [
+            stack.enter_context(
+                WarpedVRT(dataset, **place, **way, resampling=Resampling[resampling])
+            )
+            for n, way in enumerate(ways)
+            if way not in ways[:n]
+        ]
+        yield views[0] if len(views) == 1 else _Banded(views, ways)
 
 
-def _outside(dataset: DatasetReader) -> dict[str, Any]:
-    """How the warped raster says "not measured", so that no measured value has to.
+class _Banded:
+    """A warped dataset whose bands are masked in unlike ways, each taken from its own view.
 
-    A nodata value goes on band by band. Else floats use NaN, which no measurement equals, and
+    Rasterio's WarpedVRT knows one nodata value and one dtype for all bands.
+    """
+
+    def __init__(self, views: list[DatasetReader], ways: list[dict[str, Any]]):
+        kinds = [way for n, way in enumerate(ways) if way not in ways[:n]]
+        self._of = [views[kinds.index(way)] for way in ways]
+        self.shape, self.transform, self.crs = views[0].shape, views[0].transform, views[0].crs
+        self.nodatavals = [v.nodatavals[n] for n, v in enumerate(self._of)]
+        self.dtypes = [v.dtypes[n] for n, v in enumerate(self._of)]
+        self.colorinterp = [v.colorinterp[n] for n, v in enumerate(self._of)]
+        self.mask_flag_enums = [
+            [MaskFlags.per_dataset] if "add_alpha" in way else v.mask_flag_enums[n]
+            for n, (v, way) in enumerate(zip(self._of, ways, strict=True))
+        ]
+
+    def read(self, bands: list[int] | int, window: Window, out_dtype: str | None = None) -> Array:
+        """(H, W) of one band, or (C, H, W) of several; rasterio's own way to be asked."""
+        if isinstance(bands, int):
+            band: Array = self._of[bands - 1].read(bands, window=window, out_dtype=out_dtype)
+            return band
+        return np.stack([self.read(i, window, out_dtype) for i in bands])
+
+    def read_masks(self, band: int, window: Window) -> Array:
+        """(H, W) uint8, 0 where there is no measurement."""
+        view = self._of[band - 1]
+        alpha: Array = view.read(view.count, window=window)
+        return alpha
+
+
+def _outside(dataset: DatasetReader, band: int) -> dict[str, Any]:
+    """How a warped band says "not measured", so that no measured value has to.
+
+    A nodata value goes on, band by band. Else floats use NaN, which no measurement equals, and
     integers an extra alpha band.
     """
-    nodata, dtype = dataset.nodata, dataset.dtypes[0]
-    if nodata is not None and holds(dtype, nodata):
+    way = _hole(dataset, dataset.nodatavals[band], dataset.dtypes[band])
+    return way if len(set(dataset.dtypes)) == 1 else {**way, "dtype": dataset.dtypes[band]}
+
+
+def _hole(dataset: DatasetReader, nodata: float | None, dtype: str) -> dict[str, Any]:
+    if nodata is not None and not np.isnan(nodata) and holds(dtype, nodata):
         # Bands are masked one by one: a hole in one must not bleed into the others' averages.
         return {"nodata": nodata, "src_nodata": nodata, "UNIFIED_SRC_NODATA": "NO"}
     if "alpha" in (c.name for c in dataset.colorinterp):
         return {}
     if not is_integer(dtype):
-        return {"nodata": float("nan"), "src_nodata": float("nan"), "UNIFIED_SRC_NODATA": "NO"}
+        return {"nodata": np.nan, "src_nodata": np.nan, "UNIFIED_SRC_NODATA": "NO"}
     return {"add_alpha": True}
 
 
 def _refuse_apart(path: str | Path, source: Grid, grid: Grid) -> None:
+    """Raise for two places that do not meet, whichever way round they are compared."""
     if source.crs is None or grid.crs is None:
         which = f"{path} has" if source.crs is None else "the grid to align it with has"
         raise RasterError(
             f"{which} no CRS, so the two can't be aligned; if you know it, write it into the file: "
             "rio edit-info --crs EPSG:... FILE"
         )
-    try:
-        footprint = shape(transform_geom(source.crs, grid.crs, mapping(source.polygon)))
-    except RasterioError:  # far outside the other projection: let the warp find out
-        return
-    if footprint.is_valid and not footprint.intersects(grid.polygon):
+    # Both ways round: a footprint across the date line is torn in one of the two systems.
+    if _apart(source, grid) and _apart(grid, source):
         raise GridMismatchError(
-            f"{path} covers {_rounded(footprint.bounds)} and does not meet the grid, which covers "
-            f"{_rounded(grid.bounds)} ({grid.crs}); check that the two rasters show one place"
+            f"{path} covers {_rounded(source.bounds)} in {source.crs} and does not meet the grid, "
+            f"which covers {_rounded(grid.bounds)} in {grid.crs}; check that both show one place"
         )
+
+
+def _apart(one: Grid, other: Grid) -> bool:
+    """Whether ``one``'s footprint, its edges free to bend, misses ``other`` in other's CRS."""
+    edges = one.polygon.segmentize(max(*one.resolution) * max(one.shape) / 16)
+    try:
+        moved = shape(transform_geom(one.crs, other.crs, mapping(edges)))
+    except (RasterioError, ValueError):  # not to be expressed there: let the warp find out
+        return False
+    return bool(moved.is_valid and not moved.intersects(other.polygon))
 
 
 def _rounded(bounds: tuple[float, ...]) -> tuple[float, ...]:

@@ -24,8 +24,11 @@ def is_integer(dtype: npt.DTypeLike) -> bool:
 
 def limits(dtype: npt.DTypeLike) -> tuple[float, float]:
     """The lowest and the highest finite value that a dtype holds."""
-    info = np.iinfo(dtype) if is_integer(dtype) else np.finfo(dtype)  # type: ignore[arg-type]
-    return info.min, info.max
+    if is_integer(dtype):
+        whole = np.iinfo(np.dtype(dtype))
+        return int(whole.min), int(whole.max)
+    real = np.finfo(np.dtype(dtype))
+    return float(real.min), float(real.max)
 
 
 def holds(dtype: npt.DTypeLike, value: float) -> bool:

@@ -175,7 +175,6 @@ class RasterReader:
         self.tags: dict[str, str] = dict(dataset.tags())
         self.block: tuple[int, int] = dataset.block_shapes[0]
         colors = [c.name for c in dataset.colorinterp]
-        self._alpha = [i for i, c in enumerate(colors, start=1) if c == "alpha"]
         self._bands = [i for i, c in enumerate(colors, start=1) if c != "alpha"]
         if not self._bands:
             raise RasterError(f"{self.path} has only an alpha band, so there is nothing to read")
@@ -209,10 +208,12 @@ class RasterReader:
 
     def _look_for_masks(self) -> None:
         """Which of the four sources of a mask this file has, band by band."""
-        dataset = self._dataset
+        dataset = self._dataset  # which may be a warped one by now, with an alpha of its own
+        self._alpha = [i for i, c in enumerate(dataset.colorinterp, start=1) if c.name == "alpha"]
         self._nodata: list[float | None] = []
-        self._masked_bands: list[int] = []
-        for i in self._bands:
+        shared: list[int] = []  # places of bands under one mask
+        apart: list[int] = []  # places of bands with a mask of their own
+        for place, i in enumerate(self._bands):
             value, flags = (
                 dataset.nodatavals[i - 1],
                 {f.name for f in dataset.mask_flag_enums[i - 1]},
@@ -220,12 +221,13 @@ class RasterReader:
             fits = value is not None and holds(dataset.dtypes[i - 1], value)
             self._nodata.append(value if fits else None)
             if flags not in ({"all_valid"}, {"nodata"}, {"per_dataset", "alpha"}, {"alpha"}):
-                self._masked_bands.append(i)
+                (shared if "per_dataset" in flags else apart).append(place)
+        self._file_masks = [*([shared] if shared else []), *([place] for place in apart)]
         same = len({repr(v) for v in self._nodata}) == 1 and self._table is None
         self.nodata: float | None = self._nodata[0] if same else None
         self.has_mask: bool = (
             any(v is not None for v in self._nodata)
-            or bool(self._masked_bands or self._alpha)
+            or bool(self._file_masks or self._alpha)
             or not is_integer(self.dtype)
             or (self._table is not None and bool((self._table[3] == 0).any()))
         )
@@ -235,11 +237,10 @@ class RasterReader:
     def _read(self, part: Window) -> tuple[Array, Mask]:
         """Stored values and mask of a window that lies inside the raster."""
         try:
-            pixels = self._dataset.read(self._bands, window=part, out_dtype=self._stored_dtype())
+            pixels = self._stored(part)
             mask = np.zeros(pixels.shape, bool)
-            if self._masked_bands:
-                stored = self._dataset.read_masks(self._bands, window=part)
-                mask |= stored == 0
+            for places in self._file_masks:
+                mask[places] |= self._dataset.read_masks(self._bands[places[0]], window=part) == 0
             for i in self._alpha:
                 mask |= self._dataset.read(i, window=part) == 0
         except RasterioError as error:
@@ -255,10 +256,13 @@ class RasterReader:
                 hidden |= ~np.isfinite(band)
         return self._coloured(pixels, mask) if self._table is not None else (pixels, mask)
 
-    def _stored_dtype(self) -> str:
-        if self._table is not None:
-            return str(self._dataset.dtypes[self._bands[0] - 1])
-        return self.dtype
+    def _stored(self, part: Window) -> Array:
+        """(C, H, W), or (1, H, W) ids of a colour table."""
+        if len({self._dataset.dtypes[i - 1] for i in self._bands}) == 1:
+            pixels: Array = self._dataset.read(self._bands, window=part)
+            return pixels
+        bands = (self._dataset.read(i, window=part, out_dtype=self.dtype) for i in self._bands)
+        return np.stack(list(bands))
 
     def _coloured(self, ids: Array, mask: Mask) -> tuple[Array, Mask]:
         """(1, H, W) ids as the colours that their table gives them."""
