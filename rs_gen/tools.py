@@ -215,7 +215,8 @@ def evaluate(
     The truth is brought onto the output's grid; only pixels that both measured count. Each score
     carries the number of pixels or windows it is of.
     """
-    from .report import evaluate_rasters, write_report
+    from .reports.evaluation import evaluate_rasters
+    from .reports.writing import write_report
 
     return write_report(evaluate_rasters(output, truth, progress=progress), report)
 
@@ -225,7 +226,8 @@ def inspect(
     report: Annotated[Path | None, Input("JSON file for what is found.", "new file")] = None,
 ) -> dict[str, Any]:
     """Say what a raster, a model or a folder of chips holds, and how it was made."""
-    from .report import inspect_path, write_report
+    from .reports.inspection import inspect_path
+    from .reports.writing import write_report
 
     return write_report(inspect_path(file), report)
 
@@ -234,7 +236,8 @@ def doctor(
     report: Annotated[Path | None, Input("JSON file for what is found.", "new file")] = None,
 ) -> dict[str, Any]:
     """Say what is installed, whether CUDA works, and what to do if not."""
-    from .report import examine, write_report
+    from .reports.examination import examine
+    from .reports.writing import write_report
 
     return write_report(examine(), report)
 

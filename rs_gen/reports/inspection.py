@@ -1,0 +1,78 @@
+"""What a raster, a model or a folder of chips holds, and how it was made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..errors import RasterError
+from ..raster.reader import RasterReader
+
+_MODELS = (".emd", ".dlpk")
+
+
+def inspect_path(path: str | Path) -> dict[str, Any]:
+    """What is at ``path``, told by its kind.
+
+    Raises:
+        RasterError: There is nothing there, or a file that is no raster.
+        PackageError: A model that can't be read.
+        LayoutError: A folder that holds neither a model nor chips.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise RasterError(f"{path} does not exist")
+    if path.suffix.lower() in _MODELS or (path.is_dir() and any(path.glob("*.emd")) and
+                                          any(path.glob("*.safetensors"))):  # fmt: skip
+        return _model(path)
+    return _chips(path) if path.is_dir() else _raster(path)
+
+
+def _raster(path: Path) -> dict[str, Any]:
+    with RasterReader(path, palette="ids") as reader:
+        grid = reader.grid
+        return {
+            "kind": "raster",
+            "path": str(path),
+            "size": f"{grid.shape[1]} x {grid.shape[0]} px",
+            "bands": list(reader.names),
+            "dtype": reader.dtype,
+            "nodata": reader.nodata,
+            "masked": reader.has_mask,
+            "crs": str(grid.crs) if grid.crs else None,
+            "resolution": f"{grid.resolution[0]:g} x {grid.resolution[1]:g}",
+            "ground resolution (m)": grid.ground_resolution,
+            "bounds": list(grid.bounds),
+            "transform": list(grid.transform)[:6],
+            "blocks": f"{reader.block[1]} x {reader.block[0]} px",
+            "colours": list(reader.colors),
+            "made by rs_gen": _own(reader.tags) or None,
+        }
+
+
+def _own(tags: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in tags.items() if name.startswith("RS_GEN_")}
+
+
+def _model(path: Path) -> dict[str, Any]:
+    from ..games.package import read_card
+
+    return {"kind": "model", "path": str(path), **read_card(path).to_dict()}
+
+
+def _chips(path: Path) -> dict[str, Any]:
+    from ..chips.index import read_card
+    from ..chips.layouts import find_layout
+
+    layout = find_layout(path)
+    found = {
+        "kind": "chips",
+        "path": str(path),
+        "layout": layout.name,
+        "pairing": layout.kind,
+        "chips in A": len(layout.a),
+        "chips in B": len(layout.b),
+        "validation chips": [len(layout.valid_a), len(layout.valid_b)],
+    }
+    card = read_card(path)
+    return {**found, "card": card} if card else found
