@@ -94,6 +94,10 @@ class NodataWarning(RSGenWarning):
     """Nodata was met, or assumed, where it may surprise."""
 
 
+class SplitWarning(RSGenWarning):
+    """Chips can't be parted into training and validation as asked."""
+
+
 class StretchWarning(RSGenWarning):
     """A band gives no range of values to stretch."""
 
