@@ -90,16 +90,21 @@ class Batches:
         full, rest = divmod(len(self.source), self.batch_size)
         return full + (1 if rest and not self.drop_last else 0)
 
-    def plan(self, epoch: int, batch: int = 0) -> list[list[Draw]]:
-        """What the batches of an epoch hold, from ``batch`` on."""
+    def plan(self, epoch: int, batch: int = 0, stop: int | None = None) -> list[list[Draw]]:
+        """What the batches of an epoch hold, from ``batch`` on and up to ``stop``."""
         order, size = self.source.order(epoch), self.batch_size
         return [
             [
                 Draw(epoch, position, tuple(int(chip) for chip in order[position]))
                 for position in range(number * size, min((number + 1) * size, len(order)))
             ]
-            for number in range(batch, len(self))
+            for number in range(batch, len(self) if stop is None else min(stop, len(self)))
         ]
+
+    def one(self, epoch: int, batch: int = 0) -> tuple[Tensor, ...]:
+        """One batch, read here; a run that is under way takes no notice."""
+        (draws,) = self.plan(epoch, batch, batch + 1)
+        return _give(_Fetch(self.source)[draws])
 
     def run(self, epoch: int, batch: int = 0) -> Iterator[tuple[Tensor, ...]]:
         """The batches of an epoch, from ``batch`` on.

@@ -98,7 +98,9 @@ def display_bands(
     found = [band if isinstance(band, int) else _place(band, names) for band in asked]
     if len(found) not in (1, 3) or not all(0 <= band < count for band in found):
         there = ", ".join(names) if any(names) else f"0 to {count - 1}"
-        raise SettingError(f"rgb_bands={asked} are not one or three of the bands; there are {there}")
+        raise SettingError(
+            f"rgb_bands={asked} are not one or three of the bands; there are {there}"
+        )
     return tuple(found)
 
 

@@ -17,7 +17,7 @@ def test_the_same_place_has_the_same_dice_and_another_place_has_others(seed, epo
 
 
 def test_dice_do_not_move_the_global_generators():
-    np.random.seed(3)  # noqa: NPY002 - it is the global generator that is watched
+    np.random.seed(3)
     before = np.random.get_state()[1].copy()
     dice(1, "item", 2, 3).random(100)
     assert (np.random.get_state()[1] == before).all()

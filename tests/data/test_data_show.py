@@ -21,8 +21,10 @@ def images(figure):
 def test_a_grid_has_a_row_a_chip_and_a_column_a_heading(tmp_path):
     chips = torch.rand(3, 3, 8, 8) * 2 - 1
     figure = grid_figure({"source": chips, "target": chips[:, :1]}, title="Chips", captions="xyz")
-    assert isinstance(figure, Figure) and len(figure.axes) == 6
-    assert figure.axes[0].get_title() == "source" and figure.axes[2].get_ylabel() == "y"
+    assert isinstance(figure, Figure)
+    assert len(figure.axes) == 6
+    assert figure.axes[0].get_title() == "source"
+    assert figure.axes[2].get_ylabel() == "y"
     figure.savefig(tmp_path / "grid.png")
     assert (tmp_path / "grid.png").stat().st_size > 1000
 
@@ -49,7 +51,8 @@ def test_other_chips_get_a_percentile_stretch_and_fakes_that_of_the_real_ones():
     side = Look(dtype="uint16")
     figure = grid_figure({"real": real, "fake": real - 0.1}, sides={"real": side, "fake": side})
     shown, fake = images(figure)
-    assert shown.min() == 0 and shown.max() == 1
+    assert shown.min() == 0
+    assert shown.max() == 1
     assert fake.mean() < shown.mean() - 0.1
 
 
@@ -73,7 +76,8 @@ def test_bands_can_be_asked_for_by_name_or_index():
 def test_a_column_without_the_asked_bands_is_shown_by_the_usual_rule():
     columns = {"many": torch.zeros(1, 5, 4, 4), "one": torch.zeros(1, 1, 4, 4)}
     many, one = images(grid_figure(columns, rgb_bands=[4, 3, 2]))
-    assert many.shape == (4, 4, 3) and one.shape == (4, 4)
+    assert many.shape == (4, 4, 3)
+    assert one.shape == (4, 4)
 
 
 def test_half_precision_and_nan_are_shown_too():
