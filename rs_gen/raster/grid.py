@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from affine import Affine
+from rasterio._err import CPLE_BaseError
 from rasterio.crs import CRS
-from rasterio.errors import RasterioError
+from rasterio.errors import CRSError, RasterioError
 from rasterio.warp import transform as reproject_points
 from rasterio.windows import Window
 from shapely.geometry import Polygon
@@ -17,6 +18,9 @@ from ..errors import SettingError
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
+
+#: What rasterio raises when GDAL or PROJ can't do a thing; the last has no public name.
+GDAL_ERRORS = (RasterioError, CRSError, CPLE_BaseError)
 
 _NOMINAL = 0.01  # a projection that stretches less than this keeps the length written in its file
 _WGS84_RADIUS, _WGS84_E2 = 6378137.0, 0.00669437999014
@@ -165,7 +169,7 @@ class Grid:
         xs, ys = zip(*(self.at(*s) for s in steps), strict=True)
         try:
             lons, lats = reproject_points(self.crs, CRS.from_epsg(4326), xs, ys)
-        except RasterioError:  # an engineering CRS has no place on the globe
+        except GDAL_ERRORS:  # an engineering CRS has no place on the globe
             return math.nan
         if not all(map(math.isfinite, (*lons, *lats))):
             return math.nan

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import rasterio
 from rasterio.enums import MaskFlags, Resampling
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform_geom
 from shapely.geometry import mapping, shape
 
 from ..errors import GridMismatchError, RasterError, SettingError
+from .grid import GDAL_ERRORS
 from .pixels import holds, is_integer
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def opened(path: str | Path, georeferenced: bool = False) -> Iterator[DatasetRea
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)  # a plain image is welcome
             dataset = rasterio.open(path)
-    except (RasterioError, OSError) as error:
+    except (*GDAL_ERRORS, OSError) as error:
         if "://" not in str(path) and not str(path).startswith("/vsi") and not Path(path).exists():
             raise RasterError(f"{path}: no such file") from None
         raise RasterError(f"{path} can't be read as a raster: {error}") from error
@@ -156,7 +157,7 @@ def _apart(one: Grid, other: Grid) -> bool:
     edges = one.polygon.segmentize(max(*one.resolution) * max(one.shape) / 16)
     try:
         moved = shape(transform_geom(one.crs, other.crs, mapping(edges)))
-    except (RasterioError, ValueError):  # not to be expressed there: let the warp find out
+    except (*GDAL_ERRORS, ValueError):  # not to be expressed there: let the warp find out
         return False
     return bool(moved.is_valid and not moved.intersects(other.polygon))
 

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from ..errors import RasterError, SettingError, UnknownNameError
-from .grid import Grid, clip, whole
+from .grid import GDAL_ERRORS, Grid, clip, whole
 from .opening import opened, warped
 from .pixels import equals, holds, is_integer
 
@@ -243,7 +242,7 @@ class RasterReader:
                 mask[places] |= self._dataset.read_masks(self._bands[places[0]], window=part) == 0
             for i in self._alpha:
                 mask |= self._dataset.read(i, window=part) == 0
-        except RasterioError as error:
+        except GDAL_ERRORS as error:
             row, col, height, width = whole(part)
             raise RasterError(
                 f"{self.path}: rows {row} to {row + height - 1}, columns {col} to "

@@ -11,12 +11,11 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 from rasterio.enums import ColorInterp
-from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from ..errors import RasterError, SettingError, UnknownNameError, ValueRangeError
 from .files import whole_or_not
-from .grid import Grid, whole
+from .grid import GDAL_ERRORS, Grid, whole
 from .pixels import checked_nodata, is_integer
 
 if TYPE_CHECKING:
@@ -129,7 +128,7 @@ def optimise(
     with whole_or_not(path) as part:
         try:
             rasterio.shutil.copy(source, part, driver="COG", **options)
-        except (RasterioError, OSError) as error:
+        except (*GDAL_ERRORS, OSError) as error:
             raise RasterError(f"{path} can't be written from {source}: {error}") from error
     return Path(path)
 
@@ -183,7 +182,7 @@ class RasterWriter:
                         np.ones((height, width), bool) if hidden is None else ~hidden.any(axis=0)
                     )
                     self._dataset.write_mask(shown, window=place)
-        except RasterioError as error:
+        except GDAL_ERRORS as error:
             raise RasterError(f"{self.path} can't be written: {error}") from error
 
     def tag(self, **tags: Any) -> None:
@@ -243,14 +242,14 @@ class RasterWriter:
     def _close(self) -> None:
         try:
             self._dataset.close()
-        except RasterioError as error:
+        except GDAL_ERRORS as error:
             raise RasterError(f"{self.path} can't be finished: {error}") from error
 
 
 def _created(part: Path, path: str | Path, profile: dict[str, Any]) -> DatasetWriter:
     try:
         return rasterio.open(part, "w", **profile)
-    except (RasterioError, OSError, TypeError) as error:
+    except (*GDAL_ERRORS, OSError, TypeError) as error:
         raise RasterError(f"{path} can't be written: {error}") from error
 
 
