@@ -3,6 +3,7 @@
 The numbers are taken on the validation chips while they are translated anyway, so an alarm costs
 nothing. Each is given once a run, after two validations in a row have shown the illness.
 """
+# ruff: noqa: D102 - fastai's events say what they are
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 fastai's Learner trains the generators by its own path, so schedules, clipping and gradients work
 on them as on any network. Everything adversarial rides along here.
 """
+# ruff: noqa: D102 - fastai's events say what they are
 
 from __future__ import annotations
 
@@ -56,7 +57,7 @@ class Part(Callback):
 
 
 class Seeded(Part):
-    """Make all randomness of a step a function of (seed, step): nothing to save, nothing to lose."""
+    """Make all randomness of a step a function of (seed, step): nothing to save."""
 
     order, run_valid = -6, False
 
@@ -234,5 +235,5 @@ def seed_step(seed: int, step: int) -> None:
     """Seed torch, NumPy and Python for one step, so that steps do not resemble each other."""
     value = int(np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0])
     torch.manual_seed(value)
-    np.random.seed(value % 2**32)  # noqa: NPY002 - a user's transform may draw from it
+    np.random.seed(value % 2**32)  # a user's transform may draw from it
     random.seed(value)

@@ -1,4 +1,5 @@
 """Which weights to keep: the best by an image metric, never by an adversarial loss."""
+# ruff: noqa: D102 - fastai's events say what they are
 
 from __future__ import annotations
 

@@ -170,12 +170,12 @@ def _play(learn: GameLearner) -> None:
 @contextmanager
 def own_dice() -> Iterator[None]:
     """Inside, seeding torch, NumPy and Python leaves the caller's dice alone."""
-    numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002
+    numpy_state, python_state = np.random.get_state(), random.getstate()
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         try:
             yield
         finally:
-            np.random.set_state(numpy_state)  # noqa: NPY002
+            np.random.set_state(numpy_state)
             random.setstate(python_state)
 
 

@@ -1,4 +1,5 @@
 """The loop: fastai's Learner, made to play a game and to start in the middle of an epoch."""
+# ruff: noqa: D102 - fastai's events say what they are
 
 from __future__ import annotations
 
@@ -39,6 +40,7 @@ class GameLearner(Learner):
         scores: Metrics of this epoch's validation by name, with ``n``; empty without one.
         fakes: What came out of the last validation batch, by direction.
         validates: Whether there is anything to validate with.
+        tolerant: Whether a loss may be infinite, as while looking for a learning rate.
     """
 
     def __init__(self, data: Any, game: nn.Module, recipe: Recipe, **options: Any):
@@ -47,7 +49,8 @@ class GameLearner(Learner):
         self.terms: dict[str, Tensor] = {}
         self.scores: dict[str, Any] = {}
         self.fakes: dict[str, Tensor] = {}
-        self.rate, self.stopping, self.validates = 0.0, "", True
+        self.rate, self.stopping, self.validates, self.tolerant = 0.0, "", True, False
+        self._validated, self._validation = 0.0, 0.0
         self.seconds_before, self._started = 0.0, _clock(recipe)
         self.steps_per_epoch = count_batches(data)
         super().__init__(
@@ -82,7 +85,7 @@ class GameLearner(Learner):
     def take_terms(self, terms: dict[str, Tensor]) -> None:
         """Note loss terms of this step; on a CPU, stop at once if one is not finite."""
         self.terms |= {name: term.detach() for name, term in terms.items()}
-        if next(iter(terms.values())).device.type == "cpu":
+        if not self.tolerant and next(iter(terms.values())).device.type == "cpu":
             check_finite(self.step, {name: float(term.detach()) for name, term in terms.items()})
 
     def _generator_loss(self, out: Any, *_: Tensor) -> Tensor:
@@ -120,10 +123,20 @@ class GameLearner(Learner):
                 break
 
     def _do_epoch_validate(self, ds_idx: int = 1, dl: Any = None) -> None:
-        last = self.stopping or self.epoch + 1 == self.n_epoch
         self.scores = {}
-        if self.validates and (last or (self.epoch + 1) % self.recipe.valid_every == 0):
+        if self.validates and self._validation_is_due():
+            began = self.seconds()
             super()._do_epoch_validate(ds_idx, dl)
+            self._validated, self._validation = self.seconds(), self.seconds() - began
+
+    def _validation_is_due(self) -> bool:
+        if self.stopping or self.epoch + 1 == self.n_epoch:
+            return True
+        if self.recipe.valid_every is not None:
+            return (self.epoch + 1) % self.recipe.valid_every == 0
+        if self.recipe.max_minutes is None:
+            return True
+        return self.seconds() - self._validated >= 9 * self._validation
 
 
 class Mode(Part):

@@ -1,4 +1,5 @@
 """Pictures of the same few chips, epoch after epoch: the surest way to see a training go wrong."""
+# ruff: noqa: D102 - fastai's events say what they are
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Showing how a run goes: a bar for a person, ticks for a GIS, scalars for TensorBoard."""
+# ruff: noqa: D102 - fastai's events say what they are
 
 from __future__ import annotations
 

@@ -32,7 +32,8 @@ class Recipe:
         mixed_precision: ``"auto"``, True or False: see ``networks.device.autocast_dtype``.
         max_minutes: End after this time, with the schedule laid over it. None for no limit.
         budget: What ``max_minutes`` counts: ``"wall"`` time or this process's ``"cpu"`` time.
-        valid_every: Epochs between validations; the last epoch is always validated.
+        valid_every: Epochs between validations; the last epoch is always validated. None is
+            every epoch, or with ``max_minutes`` as often as takes about a tenth of the time.
         seed: Of dropout and everything else drawn while training.
     """
 
@@ -49,7 +50,7 @@ class Recipe:
     mixed_precision: bool | str = "auto"
     max_minutes: float | None = None
     budget: str = "wall"
-    valid_every: int = 1
+    valid_every: int | None = None
     seed: int = 42
 
     def __post_init__(self) -> None:
@@ -64,7 +65,7 @@ class Recipe:
                 raise SettingError(f"{name}={value} leaves nothing to train; give more than 0")
         if not (isinstance(self.lr, int | float) and 0 < self.lr < math.inf):
             raise SettingError(f"lr={self.lr!r} is not a learning rate; try 2e-4")
-        if self.valid_every < 1:
+        if self.valid_every is not None and self.valid_every < 1:
             raise SettingError(f"valid_every={self.valid_every}; 1 validates every epoch")
         if not 0 < self.ema_rampup < 1 or self.ema_halflife < 0:
             raise SettingError(

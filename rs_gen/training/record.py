@@ -1,4 +1,5 @@
 """What happened in a run: one row an epoch, as a list and as a CSV file."""
+# ruff: noqa: D102 - fastai's events say what they are
 
 from __future__ import annotations
 

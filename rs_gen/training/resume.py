@@ -5,6 +5,7 @@ pool, history and the settings that the run was started with. No pickle; whole o
 dice of every step are a function of (seed, step) and the order of the chips one of (seed, epoch),
 so no generator's state has to be kept.
 """
+# ruff: noqa: D102 - fastai's events say what they are
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import PackageError, SettingError
 from .callbacks import Part
@@ -76,7 +77,7 @@ def save_state(
     """Write everything that the next step depends on. The file is replaced whole."""
     held: dict[str, Any] = {
         "game": dict(learn.model.state_dict()),
-        "memory": learn.model.memory() if hasattr(learn.model, "memory") else {},
+        "memory": take_memory(learn.model),
         "optimizer": keep_optimizer(learn.opt),
         "parts": {part.name: kept for part in _parts(learn) if any(kept := part.keep())},
     }
@@ -89,6 +90,11 @@ def save_state(
     header = {"rs_gen": FORMAT, "where": where, "started_with": started_with, "held": facts}
     path.parent.mkdir(parents=True, exist_ok=True)
     write_tensors(path, tensors, header)
+
+
+def take_memory(game: nn.Module) -> dict[str, Any]:
+    """What a game remembers beyond its weights, such as an image pool; empty if nothing."""
+    return dict(game.memory()) if hasattr(game, "memory") else {}
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:

@@ -128,7 +128,8 @@ def test_a_process_killed_by_the_system_resumes_bit_for_bit(straight, tmp_path):
         "class Slow(Callback):\n"
         "    order = 300\n"
         "    def after_batch(self):\n"
-        "        if self.training and self.learn.step >= 5: print('here', flush=True); time.sleep(9)\n"
+        "        if self.training and self.learn.step >= 5:\n"
+        "            print('here', flush=True); time.sleep(9)\n"
         "import test_resume; test_resume.StopAfter = lambda step: Slow()\n"
         "train(Path(sys.argv[1]), stop=1)\n"
     )

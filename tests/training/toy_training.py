@@ -7,6 +7,8 @@ from fastai.data.core import DataLoaders
 from torch import nn
 from torch.nn.functional import l1_loss
 
+from rs_gen.metrics.protocol import Score
+
 SIZE, BANDS = 8, 2
 
 
@@ -115,4 +117,4 @@ class ToyScorer:
         return {"AtoB": fake}
 
     def result(self):
-        return {"l1": self.sum / self.n, "n": self.n}
+        return {"l1": Score(self.sum / self.n, self.n, "a toy's")}
