@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from rs_gen.games.pix2pix import Pair, Pix2PixGame
+
+
+@pytest.fixture
+def game() -> Pix2PixGame:
+    torch.manual_seed(0)
+    return Pix2PixGame(2, 3, width=4, depth=5, d_width=4)
+
+
+class Constant(nn.Module):
+    """A discriminator that remembers what it was shown and answers with the first band."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def forward(self, images):
+        self.seen.append(images)
+        return images[:, :1]
+
+
+def test_losses_have_the_values_worked_out_by_hand(game):
+    game.discriminators["D"] = Constant()
+    source = torch.full((1, 2, 4, 4), 0.5)
+    out = Pair(source, torch.full((1, 3, 4, 4), 0.25), torch.full((1, 3, 4, 4), -0.25))
+    terms = game.generator_loss(out)
+    assert terms["l1"].item() == pytest.approx(100 * 0.5)
+    assert terms["adversarial"].item() == pytest.approx((0.5 - 1) ** 2)
+    (term,) = game.discriminator_loss(out).values()
+    assert term.item() == pytest.approx(((0.5 - 1) ** 2 + 0.5**2) / 2)
+
+
+def test_real_and_fake_are_shown_in_the_same_order_of_bands(game):
+    judge = game.discriminators["D"] = Constant()
+    source, target, fake = (torch.full((1, c, 4, 4), v) for c, v in ((2, 0.1), (3, 0.2), (3, 0.3)))
+    out = Pair(source, target, fake)
+    game.discriminator_loss(out)
+    game.generator_loss(out)
+    shown = [images[0, :, 0, 0].tolist() for images in judge.seen]
+    assert all(values[:2] == pytest.approx([0.1, 0.1]) for values in shown)
+    assert [round(values[2], 1) for values in shown] == [0.2, 0.3, 0.3]
+
+
+def test_a_weight_of_zero_leaves_the_adversarial_gradient_alone():
+    torch.manual_seed(0)
+    game = Pix2PixGame(1, 1, width=4, depth=5, d_width=4, l1_weight=0, dropout=0.0).eval()
+    images = torch.rand(1, 1, 32, 32), torch.rand(1, 1, 32, 32)
+    terms = game.generator_loss(game(*images))
+    sum(terms.values()).backward()
+    both = [p.grad.clone() for p in game.generators.parameters()]
+    game.zero_grad()
+    game.generator_loss(game(*images))["adversarial"].backward()
+    assert all(
+        torch.equal(a, p.grad) for a, p in zip(both, game.generators.parameters(), strict=True)
+    )
+
+
+def test_a_penalty_comes_with_a_norm_that_looks_at_one_image():
+    assert Pix2PixGame(1, 1, width=4, depth=5, d_width=4).settings["d_norm"] == "batch"
+    game = Pix2PixGame(1, 1, width=4, depth=5, d_width=4, adversarial="wasserstein")
+    assert game.settings["d_norm"] == "instance"
+    assert game.settings["penalty_weight"] == 10
