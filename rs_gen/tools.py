@@ -106,8 +106,10 @@ def export_chips(
     style: Annotated[str, Input("Folder layout that is written.", choices=STYLES)] = "rs_gen",
     stretch: Annotated[
         str,
-        Input("How stored values are brought to the network's range: auto, percentile, minmax, "
-              "meanstd, db, reflectance or dtype."),
+        Input(
+            "How stored values are brought to the network's range: auto, percentile, minmax, "
+            "meanstd, db, reflectance or dtype."
+        ),
     ] = "auto",
     resampling: Annotated[
         str, Input("How the target is brought onto the source's grid; empty to choose by its kind.")
@@ -138,18 +140,20 @@ def train(
     model: Annotated[str, Input("Kind of model.", choices=MODELS)] = "pix2pix",
     epochs: Annotated[int, Input("Times the chips are gone through.", low=1)] = 20,
     preset: Annotated[
-        str, Input("Named settings: published, fast (pix2pix) or small (cyclegan); empty to choose "
-                   "by the device.")
+        str,
+        Input(
+            "Named settings: published, fast (pix2pix) or small (cyclegan); empty to choose "
+            "by the device."
+        ),
     ] = "",
-    batch_size: Annotated[
-        int | None, Input("Chips a step; the preset's if empty.", low=1)
-    ] = None,
+    batch_size: Annotated[int | None, Input("Chips a step; the preset's if empty.", low=1)] = None,
     chip_size: Annotated[
         int | None, Input("Side that chips are cropped to, in pixels.", low=8)
     ] = None,
     lr: Annotated[float | None, Input("Learning rate; the preset's if empty.", low=0)] = None,
     max_minutes: Annotated[
-        float | None, Input("Stop after this many minutes, with the schedule laid over them.", low=0)
+        float | None,
+        Input("Stop after this many minutes; the schedule is laid over them.", low=0),
     ] = None,
     resume: Annotated[bool, Input("Go on with a training that was stopped.")] = False,
     tensorboard: Annotated[bool, Input("Write a TensorBoard log.")] = False,
@@ -178,8 +182,10 @@ def translate(
     direction: Annotated[str, Input("Which way to translate.", choices=DIRECTIONS)] = "AtoB",
     statistics: Annotated[
         str,
-        Input("Where norm statistics come from: this raster, or the model's training chips.",
-              choices=STATISTICS),
+        Input(
+            "Where norm statistics come from: this raster, or the model's training chips.",
+            choices=STATISTICS,
+        ),
     ] = "sampled",
     tile_size: Annotated[int, Input("Side of a tile, in pixels.", low=32)] = 1024,
     batch_size: Annotated[int, Input("Tiles computed at once.", low=1)] = 1,

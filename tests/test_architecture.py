@@ -65,8 +65,10 @@ def imports(path: Path) -> Iterator[tuple[bool, str, bool]]:
                 for name in [names[0]] if names[0] else [a.name for a in node.names]:
                     yield True, name, id(node) not in late
             elif node.level == 0:
-                yield names[0] == "rs_gen", names[-1 if names[0] == "rs_gen" else 0], (
-                    id(node) not in late
+                yield (
+                    names[0] == "rs_gen",
+                    names[-1 if names[0] == "rs_gen" else 0],
+                    (id(node) not in late),
                 )
 
 

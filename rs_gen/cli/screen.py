@@ -44,6 +44,7 @@ class _Listening:
     """Warnings and log lines of the library go to ``say`` while the screen is entered."""
 
     def say(self, level: str, text: str) -> None:
+        """Show a warning or a note."""
         raise NotImplementedError
 
     def __enter__(self) -> Any:
@@ -99,6 +100,7 @@ class TextScreen(_Listening):
                 self._bar = None
 
     def say(self, level: str, text: str) -> None:
+        """Show a warning or a note."""
         line = text if level == "info" else f"{level}: {text}"
         if self._bar is not None:
             self._bar.console.print(line, markup=False, highlight=False)
@@ -106,12 +108,15 @@ class TextScreen(_Listening):
             print(line, file=sys.stderr)
 
     def done(self, result: Any) -> None:
+        """Show the result."""
         print(result if isinstance(result, Path | str) else _as_text(result))
 
     def cancelled(self) -> None:
+        """Say that the run was stopped."""
         print("Stopped; nothing half-written is left.", file=sys.stderr)
 
     def failed(self, error: RSGenError) -> None:
+        """Show the error."""
         print(f"Error: {error}", file=sys.stderr)
 
 
@@ -132,9 +137,11 @@ class JsonScreen(_Listening):
                 self._emit("progress", done=done, total=total, unit=label or "step")
 
     def say(self, level: str, text: str) -> None:
+        """Show a warning or a note."""
         self._emit("log", level=level, message=text)
 
     def done(self, result: Any) -> None:
+        """Show the result."""
         if isinstance(result, Path):
             self._emit("output", role="result", path=str(result))
         else:
@@ -142,10 +149,12 @@ class JsonScreen(_Listening):
         self._emit("end", code=0)
 
     def cancelled(self) -> None:
+        """Say that the run was stopped."""
         self._emit("cancelled")
         self._emit("end", code=130)
 
     def failed(self, error: RSGenError) -> None:
+        """Show the error."""
         self._emit("error", type=type(error).__name__, message=str(error))
         self._emit("end", code=1)
 

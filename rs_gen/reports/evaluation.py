@@ -72,8 +72,8 @@ class _Sums:
             self.within[levels] += int(near.sum())
         if valid.all() and min(valid.shape) == WINDOW:
             pair = [torch.from_numpy(x[None]).float() for x in (a, b)]
-            self.windows["PSNR"].append(psnr(*pair, data_range=self.span).value)
-            self.windows["SSIM"].append(ssim(*pair, data_range=self.span).value)
+            self.windows["PSNR"].append(float(psnr(*pair, data_range=self.span)))
+            self.windows["SSIM"].append(float(ssim(*pair, data_range=self.span)))
 
     def scores(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
