@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from rasterio.windows import Window
 
 from ..errors import ChipError
 from ..raster.reader import RasterReader
@@ -19,7 +20,7 @@ from ..raster.writer import geotiff
 from .esri import world_file
 from .index import write_text
 from .job import Journal
-from .sampling import Lattice, Window, strips
+from .sampling import Lattice, strips
 from .scenes import Partner, Scene
 from .welford import Moments, moments
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
+from rasterio.warp import transform as reproject_points
 from shapely.geometry import Polygon
 
-from ..raster.grid import Grid, reproject_points  # type: ignore[attr-defined]
+from ..raster.grid import Grid
 
 if TYPE_CHECKING:
     from ..raster.pixels import Array

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,20 @@ if TYPE_CHECKING:
 
 _PLAIN = (".jpg", ".jpeg", ".png")
 _COLOURS = {"L": None, "RGB": None, "P": "RGB"}  # Pillow's mode: what to turn it into
+
+
+class Head(NamedTuple):
+    """What a chip's file says of it.
+
+    Attributes:
+        names: Of the bands read.
+        nodata: Stored value that means "not measured"; None without one.
+        grid: Where it lies; None for a plain JPEG or PNG.
+    """
+
+    names: tuple[str, ...]
+    nodata: float | None
+    grid: Grid | None
 
 
 def read_chip(path: str | Path, bands: Sequence[int | str] | None = None) -> Pixels:
@@ -37,12 +51,19 @@ def read_chip(path: str | Path, bands: Sequence[int | str] | None = None) -> Pix
         UnknownNameError: No band has that name.
         SettingError: No band has that index.
     """
-    pixels = _read_plain(path, bands)
-    if pixels is not None:
-        return np.ma.MaskedArray(pixels, np.zeros(pixels.shape, bool))
+    return open_chip(path, bands)[0]
+
+
+def open_chip(path: str | Path, bands: Sequence[int | str] | None = None) -> tuple[Pixels, Head]:
+    """As :func:`read_chip`, with what the file says beside the pixels."""
+    plain = _read_plain(path, bands)
+    if plain is not None:
+        pixels, names = plain
+        return np.ma.MaskedArray(pixels, np.zeros(pixels.shape, bool)), Head(names, None, None)
     try:
         with RasterReader(path, bands) as reader:
-            return reader.read(reader.grid.window)
+            head = Head(reader.names, reader.nodata, reader.grid)
+            return reader.read(reader.grid.window), head
     except RasterError as error:
         raise _broken(path, error) from error
 
@@ -90,8 +111,10 @@ def halves(pixels: Pixels) -> tuple[Pixels, Pixels]:
     return pixels[..., : width // 2], pixels[..., width // 2 :]
 
 
-def _read_plain(path: str | Path, bands: Sequence[int | str] | None) -> Array | None:
-    """(C, H, W) of a JPEG or PNG with nothing special about it; None leaves it to GDAL."""
+def _read_plain(
+    path: str | Path, bands: Sequence[int | str] | None
+) -> tuple[Array, tuple[str, ...]] | None:
+    """(C, H, W) and names of a JPEG or PNG with nothing special; None leaves it to GDAL."""
     name = str(path)
     if not name.lower().endswith(_PLAIN) or any(isinstance(b, str) for b in bands or ()):
         return None
@@ -110,11 +133,13 @@ def _read_plain(path: str | Path, bands: Sequence[int | str] | None) -> Array | 
     except (OSError, SyntaxError):  # GDAL says better what is wrong
         return None
     pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+    names = ("gray",) if len(pixels) == 1 else ("red", "green", "blue")
     if bands is None:
-        return pixels
+        return pixels, names
     if not all(0 <= int(b) < len(pixels) for b in bands):
         return None
-    return pixels[[int(b) for b in bands]]
+    order = [int(b) for b in bands]
+    return pixels[order], tuple(names[i] for i in order)
 
 
 def _broken(path: str | Path, error: RasterError) -> ChipError:

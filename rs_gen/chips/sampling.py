@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
+from rasterio.windows import Window
 
 from ..errors import SettingError
-from ..raster.grid import Window as Window  # type: ignore[attr-defined]  # raster's to import
 
 if TYPE_CHECKING:
     from ..raster.grid import Grid

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from rasterio.windows import Window
 
 from ..errors import GridMismatchError, GridWarning, LayoutError, PairError
 from ..raster.reader import RasterReader
 from .files import existing_folder, join, list_images, some
 from .pairing import match_stems
 from .places import outline
-from .sampling import Window
 
 if TYPE_CHECKING:
     from ..raster.grid import Grid

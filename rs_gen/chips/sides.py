@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ChipError, LayoutError, RasterError
-from ..raster.reader import RasterReader
+from ..errors import ChipError, LayoutError
 from ..raster.values import Stretch
-from .reading import halves, read_chip
+from .reading import Head, halves, open_chip
 
 if TYPE_CHECKING:
-    from ..raster.grid import Grid
     from ..raster.pixels import Array, Pixels
 
 _PIXELS = 1 << 19  # samples a band kept for the stretch, whatever the number and size of chips
@@ -132,7 +130,7 @@ def describe(
     rng = np.random.default_rng(seed)
     drawn = np.sort(rng.choice(len(paths), min(sample, len(paths)), replace=False))
     each = max(1, _PIXELS // len(drawn))
-    heads: list[_Head] = []
+    heads: list[_Seen] = []
     kept: list[Pixels] = []
     for path in (paths[i] for i in drawn):
         head, pixels = _open(path, bands, half)
@@ -146,28 +144,23 @@ def describe(
 
 
 @dataclass(frozen=True)
-class _Head:
+class _Seen:
+    """What one chip told, without its pixels."""
+
     count: int
     dtype: str
-    nodata: float | None
-    names: tuple[str, ...]
-    grid: Grid
     size: tuple[int, int]
+    head: Head
 
 
 def _open(
     path: str | Path, bands: Sequence[int | str] | None, half: str | None
-) -> tuple[_Head, Pixels]:
-    pixels = read_chip(path, bands)
-    try:
-        with RasterReader(path, bands) as reader:
-            grid, names, nodata = reader.grid, reader.names, reader.nodata
-    except RasterError as error:
-        raise ChipError(str(error)) from error
+) -> tuple[_Seen, Pixels]:
+    pixels, head = open_chip(path, bands)
     if half is not None:
         pixels = halves(pixels)["ab".index(half)]
     height, width = pixels.shape[1:]
-    return _Head(len(pixels), str(pixels.dtype), nodata, names, grid, (width, height)), pixels
+    return _Seen(len(pixels), str(pixels.dtype), (width, height), head), pixels
 
 
 def _draw(pixels: Pixels, each: int, rng: np.random.Generator, *, extremes: bool) -> Pixels:
@@ -181,7 +174,7 @@ def _draw(pixels: Pixels, each: int, rng: np.random.Generator, *, extremes: bool
     return flat[:, places]
 
 
-def _refuse_other(path: str | Path, first: str | Path, head: _Head, like: _Head) -> None:
+def _refuse_other(path: str | Path, first: str | Path, head: _Seen, like: _Seen) -> None:
     if (head.count, head.dtype) != (like.count, like.dtype):
         raise ChipError(
             f"chip {path} has {head.count} x {head.dtype} but {first} has {like.count} x"
@@ -189,14 +182,16 @@ def _refuse_other(path: str | Path, first: str | Path, head: _Head, like: _Head)
         )
 
 
-def _facts(heads: list[_Head], samples: Pixels, stretch: Stretch) -> Facts:
-    crs = Counter(h.grid.crs.to_string() if h.grid.crs else None for h in heads)
-    ground = [r for r in (h.grid.ground_resolution for h in heads) if math.isfinite(r)]
+def _facts(heads: list[_Seen], samples: Pixels, stretch: Stretch) -> Facts:
+    grids = [h.head.grid for h in heads]
+    crs = Counter(g.crs.to_string() if g is not None and g.crs else None for g in grids)
+    ground = [g.ground_resolution for g in grids if g is not None and g.crs]
+    ground = [r for r in ground if math.isfinite(r)]
     return Facts(
         count=heads[0].count,
         dtype=heads[0].dtype,
-        nodata=heads[0].nodata,
-        names=heads[0].names,
+        nodata=heads[0].head.nodata,
+        names=heads[0].head.names,
         crs=crs.most_common(1)[0][0],
         resolution=float(np.median(ground)) if ground else None,
         sizes=tuple(size for size, _ in Counter(h.size for h in heads).most_common()),
