@@ -118,21 +118,23 @@ class _Banded:
 def _outside(dataset: DatasetReader, band: int) -> dict[str, Any]:
     """How a warped band says "not measured", so that no measured value has to.
 
-    A nodata value goes on, band by band. Else floats use NaN, which no measurement equals, and
-    integers an extra alpha band.
+    Floats use NaN, which no measurement equals; integers their nodata value, band by band, or
+    else an alpha band.
     """
     way = _hole(dataset, dataset.nodatavals[band], dataset.dtypes[band])
     return way if len(set(dataset.dtypes)) == 1 else {**way, "dtype": dataset.dtypes[band]}
 
 
 def _hole(dataset: DatasetReader, nodata: float | None, dtype: str) -> dict[str, Any]:
-    if nodata is not None and not np.isnan(nodata) and holds(dtype, nodata):
-        # Bands are masked one by one: a hole in one must not bleed into the others' averages.
-        return {"nodata": nodata, "src_nodata": nodata, "UNIFIED_SRC_NODATA": "NO"}
+    hole = nodata if nodata is not None and holds(dtype, nodata) else np.nan
+    # Bands are masked one by one: a hole in one must not bleed into the others' averages.
+    way = {"src_nodata": hole, "UNIFIED_SRC_NODATA": "NO"}
+    if not is_integer(dtype):
+        return {**way, "nodata": np.nan}
+    if not np.isnan(hole):
+        return {**way, "nodata": hole}  # GDAL moves an average that lands on it by one
     if "alpha" in (c.name for c in dataset.colorinterp):
         return {}
-    if not is_integer(dtype):
-        return {"nodata": np.nan, "src_nodata": np.nan, "UNIFIED_SRC_NODATA": "NO"}
     return {"add_alpha": True}
 
 

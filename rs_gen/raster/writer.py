@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from .pixels import Array, Mask, Pixels
 
+DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64",
+          "float32", "float64")  # fmt: skip
 COMPRESSIONS = ("deflate", "lzw", "zstd", "packbits", "none")
 _PREDICTED = ("deflate", "lzw", "zstd")
 _THREADS_FROM = 2048 * 2048  # pixels; below, starting threads costs more than it saves
@@ -85,6 +87,8 @@ def geotiff(
         ValueRangeError: ``nodata`` does not fit ``dtype``.
         RasterError: The file can't be written.
     """
+    if dtype not in DTYPES:
+        raise SettingError(f"dtype={dtype!r} can't be stored; it is one of {DTYPES}")
     colors = _colors(colors, count, dtype)
     profile = _profile(grid, count, dtype, checked_nodata(nodata, dtype), compress, blocksize)
     profile |= _photometric(colors, colormap, count, dtype)
@@ -295,9 +299,7 @@ def _photometric(
     """What GDAL must know at creation, or it would take a fourth uint8 band for alpha."""
     if colormap is not None:
         if count != 1 or dtype not in ("uint8", "uint16"):
-            raise SettingError(
-                f"a colormap is for one band of uint8 or uint16, not {count} {dtype}"
-            )
+            raise SettingError(f"a colormap needs one band of uint8 or uint16, not {count} {dtype}")
         return {"photometric": "PALETTE"}
     rgb = tuple(colors[:3]) == ("red", "green", "blue")
     return {
