@@ -47,9 +47,8 @@ def main() -> None:
     minutes = (time.monotonic() - started) / 60
     print(f"\nDone in {minutes:.1f} minutes. On a place the model has never seen:")
     for name in ("PSNR", "SSIM", "within 10 of 256 levels"):
-        print(
-            f"  {name}: {scores[name]['value']:.3g}  (n = {scores[name]['n']} {scores[name]['unit']})"
-        )
+        held = scores[name]
+        print(f"  {name}: {held['value']:.3g}  (n = {held['n']} {held['unit']})")
     print(f"\nGeoTIFF, opens in any GIS:         {result}")
     print(f"Source | translated | true map:    {picture}")
 
