@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -154,7 +155,9 @@ def write_gpkg(
         if path.exists():
             shutil.copyfile(path, part)
         try:
-            table.to_file(part, layer=layer, driver="GPKG", engine="pyogrio")
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "'crs' was not provided")  # plain images
+                table.to_file(part, layer=layer, driver="GPKG", engine="pyogrio")
         except Exception as error:
             raise AreaError(f"layer {layer!r} of {path} can't be written: {error}") from error
     return path
