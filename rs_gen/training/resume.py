@@ -10,12 +10,14 @@ so no generator's state has to be kept.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -24,6 +26,8 @@ from ..errors import PackageError, SettingError
 from .callbacks import Part
 from .loop import GameLearner
 from .optimizers import keep_optimizer, restore_optimizer
+
+log = logging.getLogger(__name__)
 
 FORMAT = 1
 STATE = "last.safetensors"
@@ -83,7 +87,7 @@ def save_state(
     }
     where = where | {
         "step": learn.step, "seconds": learn.seconds(), "rate": learn.rate,
-        "stopping": learn.stopping,
+        "stopping": learn.stopping, "threads": torch.get_num_threads(), "device": _device(learn),
     }  # fmt: skip
     tensors: dict[str, Tensor] = {}
     facts = _pack(held, tensors, "")
@@ -165,6 +169,10 @@ class Restore(Part):
         learn.step, learn.rate, learn.stopping = where["step"], where["rate"], where["stopping"]
         learn.seconds_before = where["seconds"]
         self.tensors = {}
+        then = f"{where['threads']} threads on {where['device']}"
+        now = f"{torch.get_num_threads()} threads on {_device(learn)}"
+        if then != now:
+            log.warning("the run ran with %s, this one with %s: last digits may differ", then, now)
 
 
 def check_same(path: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
@@ -184,6 +192,10 @@ def check_same(path: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
             f"{path} can't be resumed: {'; '.join(changed)}. Use the settings and data of then, "
             f"or resume=False to start again"
         )
+
+
+def _device(learn: GameLearner) -> str:
+    return next(learn.model.parameters()).device.type
 
 
 def _parts(learn: GameLearner) -> Iterator[Part]:

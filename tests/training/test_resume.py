@@ -122,7 +122,7 @@ def test_a_process_killed_by_the_system_resumes_bit_for_bit(straight, tmp_path):
     script = (
         "import sys, time\n"
         f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "import torch; torch.set_num_threads(1)\n"
+        f"import torch; torch.set_num_threads({torch.get_num_threads()})\n"
         "from pathlib import Path\n"
         "from test_resume import train, Callback\n"
         "class Slow(Callback):\n"
@@ -171,6 +171,19 @@ def test_other_settings_or_data_are_refused_by_name(tmp_path):
         train(tmp_path, resume=True, recipe=changed)
     with pytest.raises(SettingError, match=r"data\.batch_size was 3, is 2; data\.training batches"):
         train(tmp_path, resume=True, data=ToyData(batch_size=2))
+
+
+def test_another_number_of_threads_is_told(tmp_path, caplog):
+    with pytest.raises(Stop):
+        train(tmp_path, stop=5)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads + 1)
+    try:
+        train(tmp_path, resume=True)
+    finally:
+        torch.set_num_threads(threads)
+    told = f"ran with {threads} threads on cpu, this one with {threads + 1} threads on cpu"
+    assert told in caplog.text
 
 
 def test_check_same_sees_what_came_and_what_went():

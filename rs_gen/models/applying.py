@@ -1,0 +1,70 @@
+"""A model applied: one chip, or a raster of any size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import SettingError
+from ..raster.grid import Grid
+from ..raster.reader import RasterReader
+from ..raster.writer import geotiff
+from ..translate import checks
+from ..translate.translator import SYNTHETIC, Translator
+
+if TYPE_CHECKING:
+    from .base import Model
+
+
+def translator(model: Model, direction: str = "AtoB", device: Any = None) -> Translator:
+    """The model's generator, ready for rasters.
+
+    Raises:
+        UnknownNameError: The model does not translate that way.
+    """
+    sides = (model.a, model.b) if direction == "AtoB" else (model.b, model.a)
+    generator = model.game.generator(direction)
+    return Translator(
+        generator, *sides, direction=direction, device=device or model.device,
+        norms=(model.statistics or {}).get(direction), size=model.size, name=model.name,
+    )  # fmt: skip
+
+
+def predict(
+    model: Model, chip: str | Path | np.ndarray, direction: str, out: str | Path | None
+) -> np.ma.MaskedArray:
+    """One chip as a whole; see ``Model.predict``."""
+    apply = translator(model, direction)
+    if isinstance(chip, str | Path):
+        pixels, grid = _read(apply, Path(chip))
+        made = apply.predict(pixels)
+        if out is not None:
+            _write(Path(out), made, grid, apply)
+        return made
+    if out is not None:
+        raise SettingError("out needs a chip that has a place on the ground: give its path")
+    return apply.predict(np.ma.asarray(chip))
+
+
+def _read(apply: Translator, path: Path) -> tuple[np.ma.MaskedArray, Grid]:
+    with RasterReader(path) as reader:
+        bands = checks.choose_bands(reader, apply.source)
+    with RasterReader(path, bands) as reader:
+        checks.check_count(reader, apply.source)
+        return reader.read(reader.grid.window), reader.grid
+
+
+def _write(out: Path, pixels: np.ma.MaskedArray, grid: Grid, apply: Translator) -> None:
+    """With a mask in the file where the target has no nodata value."""
+    valid = ~np.ma.getmaskarray(pixels)[0]
+    nodata = apply.target.nodata
+    options = {"nodata": nodata, "mask": nodata is None and not valid.all()}
+    told = {"synthetic": SYNTHETIC, "model": apply.name, "direction": apply.direction}
+    tags = {f"RS_GEN_{key.upper()}": value for key, value in told.items()}
+    names = apply.target.names or None
+    with geotiff(
+        out, grid, count=len(pixels), dtype=str(pixels.dtype), names=names, tags=tags, **options
+    ) as writer:
+        writer.write(pixels.data, grid.window, valid)
