@@ -191,6 +191,10 @@ def instance_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: fl
     if not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last):
         # torch's own instance norm leaves channels_last (and group norm is 4 to 16 times slower
         # there on a CPU). A batch norm over one image is the same function and stays.
+        if weight is None and x.dtype in (torch.bfloat16, torch.float16):
+            # Without a float32 gain torch keeps the mean in half precision.
+            weight = torch.ones(x.shape[1], device=x.device)
+            bias = torch.zeros(x.shape[1], device=x.device)
         images = [F.batch_norm(i, None, None, weight, bias, True, 0.0, eps) for i in x.split(1)]
         return images[0] if len(images) == 1 else torch.cat(images)
     if x.device.type == "cpu":
@@ -222,12 +226,12 @@ class _Gathering(NamedTuple):
     share: Tensor | None
 
     def take(self, layer: InstanceNorm, x: Tensor) -> tuple[Tensor, Tensor]:
-        values = x if x.dtype == torch.float64 else x.float()
+        values = x.detach() if x.dtype == torch.float64 else x.detach().float()
         if self.share is None:
             var, mean = torch.var_mean(values, (0, 2, 3), correction=0, keepdim=True)
         else:
             mean, var = _weighted(values, self._share_of(x))
-        self.into[self.name] = mean.detach().float(), var.detach().float()
+        self.into[self.name] = mean.float(), var.float()
         return mean, var
 
     def _share_of(self, x: Tensor) -> Tensor:
