@@ -141,9 +141,9 @@ def check_sizes(settings: Mapping[str, Any]) -> None:
         SettingError: A size is not a whole number within its limits.
     """
     for name, (low, high) in LIMITS.items():
-        value = settings.get(name)
-        if value is None:
+        if name not in settings:
             continue
+        value = settings[name]
         if isinstance(value, bool) or not isinstance(value, int):
             raise SettingError(f"{name}={value!r} is not a whole number")
         if not low <= value <= high:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ..errors import PackageError, SettingError
+from ..errors import PackageError, SettingError, UnknownNameError
 from . import weights
 from .archive import SMALL, Archive, is_plain, open_archive, write_zip
 from .base import Game
@@ -118,7 +118,7 @@ def load(
             raise PackageError(f"{path}: ModelFile={file!r} is not a .safetensors beside the EMD")
         try:
             game, statistics = weights.unpack(archive, str(file), card.model, card.settings)
-        except (SettingError, KeyError) as error:
+        except (SettingError, UnknownNameError) as error:
             raise PackageError(f"{path}: {error}") from error
     if not discriminators:
         game.discriminators = torch.nn.ModuleDict()

@@ -13,7 +13,7 @@ from safetensors.torch import load as load_bytes
 from safetensors.torch import save as save_bytes
 from torch import Tensor
 
-from ..errors import PackageError, SettingError
+from ..errors import PackageError, RSGenError, SettingError, UnknownNameError
 from ..networks.norm import norm_layers
 from .archive import SMALL, Archive
 from .base import Game
@@ -60,8 +60,10 @@ def unpack(
     Raises:
         PackageError: The file is broken, or does not hold the weights of such a game.
     """
-    with torch.device("meta"):
-        plan = create_game(model, **settings)
+    settings = dict(settings)
+    if "pretrained" in settings:
+        settings["pretrained"] = False  # weights come from here, and a card names no other file
+    plan = _plan(archive, model, settings)
     expected = {key: (tuple(t.shape), _DTYPES[t.dtype]) for key, t in plan.state_dict().items()}
     room = sum(t.numel() * t.element_size() for t in plan.state_dict().values())
     room += SMALL + 8 * sum(m.channels for m in norm_layers(plan).values())
@@ -79,9 +81,22 @@ def unpack(
     try:
         for direction, layers in statistics.items():
             _check_statistics(direction, layers, game)
-    except (SettingError, KeyError) as error:
+    except (SettingError, UnknownNameError) as error:
         raise PackageError(f"{where}: {error}") from error
     return game, statistics
+
+
+def _plan(archive: Archive, model: str, settings: Mapping[str, Any]) -> Game:
+    """The game without memory."""
+    try:
+        with torch.device("meta"):
+            return create_game(model, **settings)
+    except RSGenError:
+        raise
+    except Exception as error:  # a setting of the wrong type may break anything in a network
+        raise PackageError(
+            f"{archive.path}: no {model} can be built with the settings on the card ({error})"
+        ) from error
 
 
 def _check_header(
@@ -128,20 +143,17 @@ def _header(archive: Archive, name: str) -> dict[str, tuple[tuple[int, ...], str
 
 def _take_statistics(tensors: dict[str, Tensor], where: str) -> Statistics:
     """Move the statistics out of the file's tensors."""
+    held = {k: tensors.pop(k) for k in list(tensors) if k.startswith(_PREFIX)}
     statistics: Statistics = {}
-    for key in [k for k in tensors if k.startswith(_PREFIX)]:
-        tensor = tensors.pop(key)
-        path, _, kind = key.removeprefix(_PREFIX).rpartition(".")
-        direction, _, layer = path.partition(".")
-        if kind == "mean" and f"{_PREFIX}{path}.var" in tensors:
-            pair = tensor, tensors.pop(f"{_PREFIX}{path}.var")
-        elif kind == "var" and f"{_PREFIX}{path}.mean" in tensors:
-            pair = tensors.pop(f"{_PREFIX}{path}.mean"), tensor
-        elif key in tensors or kind in ("mean", "var"):
-            raise PackageError(f"{where}: {key} has no twin; mean and var come together")
-        else:
+    for key in held:
+        path, _, kind = key.rpartition(".")
+        if kind not in ("mean", "var"):
             raise PackageError(f"{where}: {key} is neither a mean nor a var")
-        statistics.setdefault(direction, {})[layer] = pair
+        pair = held.get(f"{path}.mean"), held.get(f"{path}.var")
+        if pair[0] is None or pair[1] is None:
+            raise PackageError(f"{where}: {key} has no twin; mean and var come together")
+        direction, _, layer = path.removeprefix(_PREFIX).partition(".")
+        statistics.setdefault(direction, {})[layer] = pair[0], pair[1]
     return statistics
 
 
