@@ -208,7 +208,7 @@ def chip_name(number: int) -> str:
 def world_file(grid: Grid) -> str:
     """Six lines: x size, two rotations, y size, x and y of the first pixel's centre."""
     t = grid.transform
-    x, y = t * (0.5, 0.5)
+    x, y = t.c + (t.a + t.b) / 2, t.f + (t.d + t.e) / 2
     return "".join(f"{float(value)!r}\n" for value in (t.a, t.d, t.b, t.e, x, y))
 
 

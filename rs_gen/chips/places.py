@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
-from rasterio.warp import transform as reproject_points
+from rasterio.crs import CRS
 from shapely.geometry import Polygon
 
 from ..raster.grid import Grid
@@ -16,6 +16,7 @@ from ..raster.grid import Grid
 if TYPE_CHECKING:
     from ..raster.pixels import Array
 
+_LONLAT = "EPSG:4326"
 _PIECES = 16  # into which each edge of a raster is cut, so that it may bend
 
 
@@ -43,8 +44,7 @@ def moved(polygons: Array, grid: Grid, crs: Any) -> Array:
     if grid.crs is None or grid.crs == crs:
         return polygons
     points = shapely.get_coordinates(polygons)
-    xs, ys = reproject_points(grid.crs, crs, points[:, 0].tolist(), points[:, 1].tolist())
-    there = np.column_stack([xs, ys])
+    there = _reprojected(points, grid.crs, crs)
     lost = np.zeros(len(polygons), bool)
     broken = ~np.isfinite(there).all(axis=1)
     if broken.any():
@@ -62,12 +62,22 @@ def outline(grid: Grid, crs: Any) -> Polygon:
     return polygon if polygon.is_valid else polygon.buffer(0)
 
 
+def _reprojected(points: Array, crs: Any, wanted: Any) -> Array:
+    """(N, 2) points in another CRS; infinite where it has no coordinates for them."""
+    import pyproj
+
+    here, there = (
+        pyproj.CRS.from_user_input(c.to_wkt() if isinstance(c, CRS) else c) for c in (crs, wanted)
+    )
+    mover = pyproj.Transformer.from_crs(here, there, always_xy=True)
+    return np.column_stack(mover.transform(points[:, 0], points[:, 1]))
+
+
 def _middle(grids: Sequence[Grid]) -> tuple[float, float]:
     """(longitude, latitude) of the middle of all rasters, taken on the sphere."""
     total = np.zeros(3)
     for grid in grids:
-        x, y = grid.polygon.centroid.coords[0]
-        (lon,), (lat,) = reproject_points(grid.crs, "EPSG:4326", [x], [y])
+        (lon, lat), *_ = _reprojected(np.array(grid.polygon.centroid.coords), grid.crs, _LONLAT)
         if math.isfinite(lon) and math.isfinite(lat):
             lam, phi = math.radians(lon), math.radians(lat)
             total += math.cos(phi) * math.cos(lam), math.cos(phi) * math.sin(lam), math.sin(phi)

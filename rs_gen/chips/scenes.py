@@ -208,7 +208,8 @@ def _holds_classes(path: Path, seed: int) -> bool:
 
 def _only_shifted(grid: Grid, other: Grid) -> bool:
     """Whether both have the same pixels, seen from another corner."""
-    col, row = ~grid.transform * (other.transform.c, other.transform.f)
+    t, corner = ~grid.transform, other.transform
+    col, row = (a * corner.c + b * corner.f + c for a, b, c in (t[:3], t[3:6]))
     if max(abs(col - round(col)), abs(row - round(row))) > 1e-3:
         return False
     return grid.matches(other.crop(Window(-round(col), -round(row), *grid.shape[::-1])))

@@ -36,13 +36,13 @@ def test_up_to_ten_names_are_listed_and_the_rest_counted():
 
 
 def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(LayoutError, match="there is no folder '.*nowhere'$"):
+    with pytest.raises(LayoutError, match=r"there is no folder '.*nowhere'$"):
         existing_folder(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("path", ["C:\\data\\chips", "C:\new\table", "data\table"])
 def test_a_windows_path_gets_the_hint_to_write_it_raw(path):
-    with pytest.raises(LayoutError, match="write Windows paths as raw strings: r'C:"):
+    with pytest.raises(LayoutError, match=r"write Windows paths as raw strings: r'C:"):
         existing_folder(path)
 
 

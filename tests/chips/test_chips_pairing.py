@@ -42,7 +42,7 @@ def test_neighbours_and_halves_are_no_partners():
 
 def test_two_partners_at_one_place_are_refused():
     place = box(0, 0, 1, 1)
-    with pytest.raises(PairError, match="more than one partner at their place: a"):
+    with pytest.raises(PairError, match=r"more than one partner at their place: a"):
         match_places({"a": place}, {"b": place, "c": place})
 
 
