@@ -72,7 +72,7 @@ def prepare_data(
             ("percentile", "minmax", "meanstd", "db", "reflectance", "dtype"), a ``Stretch``, or a
             dict such as ``{"preset": "percentile", "cut": 2}``; default what chips.json stores, or
             else "auto" (the full range of 8 bits, percentiles of others).
-            ``sample``: chips to fit a stretch to that is not stored, 256.
+            ``sample``: chips to fit a stretch to that is not stored, 128.
             ``valid_path``: another dataset to validate with. ``valid``: names of the chips (with
             or without extension) to validate with.
             ``min_size``: leave out chips whose shorter side is below this many pixels; reads the
@@ -98,13 +98,15 @@ def prepare_data(
     kind, chosen = kind_of(dataset_type), Options.of(options)
     augment = Augment.of(transforms, chosen.jitter)
     size = None if chip_size is None else check_whole("chip_size", chip_size, 1)
+    count = None if batch_size is None else check_whole("batch_size", batch_size, 1)
+    check_whole("seed", seed, -(2**63))
     device = pick_device(chosen.device)  # type: ignore[arg-type]
     limit = budget(chosen.cache)
     layout, kind = finding.find(_as_path(path), kind)
     division = finding.divide(layout, kind, val_split_pct, seed, chosen)
     wish = building.Wish(kind, size, seed, augment, (bands, chosen.bands_b), chosen, limit)
     built = building.build(layout, division, wish)
-    count = BATCH_SIZE[kind] if batch_size is None else check_whole("batch_size", batch_size, 1)
+    count = count or BATCH_SIZE[kind]
     workers = chosen.num_workers
     if workers is None:
         workers = usual_workers(built.cached, device)
@@ -315,17 +317,25 @@ class DataBunch(DataLoaders):
         return self.summary()
 
 
-def usual_workers(cached: bool, device: torch.device) -> int:
+def usual_workers(cached: bool, device: torch.device, cores: int | None = None) -> int:
     """How many processes read ahead when nobody says.
 
-    None where chips come from memory and the CPU trains: there is nothing to wait for (a cached
-    256 px pair takes about a millisecond), and workers would take the trainer's cores. None
-    either on Windows and macOS, where starting one takes seconds. Else up to four, less than the
-    machine has cores.
+    On a CPU none for chips that stay in memory: an encoded 256 px pair takes 1 to 2 ms, far less
+    than any step on it, and workers would take the trainer's cores. Chips that are decoded anew
+    (3 to 5 ms) get up to two, from four cores on. A GPU gets up to four in both cases. None on
+    Windows and macOS, where to start one takes seconds: there say num_workers if it pays.
+
+    Args:
+        cached: Chips stay in memory.
+        device: Where the training is.
+        cores: Of this machine; None looks.
     """
-    if sys.platform in ("win32", "darwin") or (cached and device.type == "cpu"):
+    if sys.platform in ("win32", "darwin"):
         return 0
-    return max(0, min(4, building.cores() - 1))
+    cores = building.cores() if cores is None else cores
+    if device.type == "cpu":
+        return 0 if cached else max(0, min(2, cores - 2))
+    return max(0, min(4, cores - 1))
 
 
 def _as_path(path: object) -> Path:

@@ -8,6 +8,7 @@ that starts in the middle of an epoch.
 from __future__ import annotations
 
 import multiprocessing
+import weakref
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
@@ -81,9 +82,7 @@ class Batches:
         self.source, self.batch_size, self.drop_last = source, batch_size, drop_last
         self.num_workers, self.pin_memory = num_workers, pin_memory
         self.start_method = start_method
-        self._plan = _Plan()
-        self._pool: DataLoader | None = None
-        self._busy = False
+        self._ready()
 
     def __len__(self) -> int:
         """Batches in a whole epoch."""
@@ -123,11 +122,11 @@ class Batches:
             yield from self._start(_Plan(plan), keep=False)
             return
         self._plan.batches = plan
-        if self._pool is None:
-            self._pool = self._start(self._plan, keep=True)
+        if not self._pools:
+            self._pools.append(self._start(self._plan, keep=True))
         self._busy = True
         try:
-            for batch in self._pool:
+            for batch in self._pools[0]:
                 yield _give(batch)
         finally:
             self._busy = False
@@ -147,10 +146,22 @@ class Batches:
 
     def close(self) -> None:
         """End the workers. The next run starts new ones."""
-        self._pool = None
+        self._pools.clear()
+
+    def _ready(self) -> None:
+        self._plan, self._busy = _Plan(), False
+        self._pools: list[DataLoader] = []
+        # Garbage in a circle loses its queues before its workers, and each worker is then waited
+        # for in vain for 5 s. Held by the finalizer, a pool is never part of the circle.
+        weakref.finalize(self, self._pools.clear)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_pool": None, "_busy": False}
+        own = ("_plan", "_pools", "_busy")
+        return {name: value for name, value in self.__dict__.items() if name not in own}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._ready()
 
 
 class _Plan:

@@ -39,7 +39,7 @@ class Options:
     stretch: object = None
     a_stretch: object = None
     b_stretch: object = None
-    sample: int = 256
+    sample: int = 128
     valid_path: str | Path | None = None
     valid: Sequence[str] | None = None
     min_size: int | None = None
