@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from .grid import Grid
     from .pixels import Array
 
+_FILTERS = threading.Lock()  # warning filters belong to the process, readers to many threads
 RESAMPLINGS = tuple(sorted(m.name for m in Resampling if m is not Resampling.gauss))
 
 
@@ -39,7 +41,7 @@ def opened(path: str | Path, georeferenced: bool = False) -> Iterator[DatasetRea
             without a CRS where ``georeferenced`` asks for one.
     """
     try:
-        with warnings.catch_warnings():
+        with _FILTERS, warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)  # a plain image is welcome
             dataset = rasterio.open(path)
     except (*GDAL_ERRORS, OSError) as error:

@@ -55,6 +55,9 @@ class RasterReader:
     band. A band with a colour table gives red, green and blue, unless ``palette="ids"``.
     Stored values come as they are: scale and offset in the file are not applied.
 
+    A fourth band that is no alpha but is labelled so (many 8-bit infrared images are) becomes a
+    band again by ``rio edit-info --colorinterp red,green,blue,undefined FILE``.
+
     Open one reader per thread; close it, or use it in a ``with``.
 
     Args:
@@ -64,7 +67,7 @@ class RasterReader:
         georeferenced: Refuse a raster that has no CRS.
 
     Attributes:
-        path: As given.
+        path: Of the file.
         has_mask: Whether any pixel could be masked.
         colors: Colour interpretation of each band ("red", "gray", "undefined", ...).
         colormap: id to (red, green, blue, alpha), if the raster is read as ids of a colour table.

@@ -7,8 +7,12 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
+from hypothesis import settings
 
 from rs_gen.raster.grid import Grid
+
+settings.register_profile("unhurried", deadline=None)  # a busy machine is no failure
+settings.load_profile("unhurried")
 
 NORTH_UP = Affine(10, 0, 500000, 0, -10, 5000000)
 

@@ -15,7 +15,7 @@ from rs_gen.raster.tiles import walk
 from rs_gen.raster.writer import COMPRESSIONS, geotiff, optimise
 
 DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
-BIG = Grid((700, 900), Affine(10, 0, 500000, 0, -10, 5000000), "EPSG:32633")
+BIG = Grid((520, 600), Affine(10, 0, 500000, 0, -10, 5000000), "EPSG:32633")
 
 
 @pytest.fixture
@@ -197,7 +197,7 @@ def test_an_old_mask_beside_the_file_does_not_outlive_it(stored, pixels, grid, t
 
 
 @pytest.mark.parametrize("options", [{}, {"mask": True}, {"nodata": 0}, {"compress": "zstd"}])
-@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
 def test_a_cloud_optimised_file_is_valid_and_keeps_everything(out, options, dtype):
     values = np.random.default_rng(0).integers(1, 200, (3, *BIG.shape)).astype(dtype)
     holes = bool({"mask", "nodata"} & options.keys())
