@@ -2,7 +2,7 @@
 
 Every function takes (B, C, H, W) images and gives (B,) float64 values on the CPU, one an image, so
 that batches can be joined; ``score`` makes a mean with its n of them. The range of the data is
-always given, never guessed: ``data_range=2`` for images in [-1, 1], 255 for 8 bits.
+always given, never guessed: ``data_range=(-1, 1)`` for encoded images, ``(0, 255)`` for 8 bits.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ from .protocol import Score, mean_score
 
 _WINDOW = 11  # pixels: the Gaussian window of SSIM
 
+Range = float | tuple[float, float]
+ENCODED = (-1.0, 1.0)
 
-def psnr(fake: Tensor, real: Tensor, *, data_range: float, valid: Tensor | None = None) -> Tensor:
+
+def psnr(fake: Tensor, real: Tensor, *, data_range: Range, valid: Tensor | None = None) -> Tensor:
     """Peak signal-to-noise ratio of each image in dB, from its mean squared error.
 
     Infinite where an image is met exactly. Average over images, never over a batch's pixels.
@@ -28,20 +31,20 @@ def psnr(fake: Tensor, real: Tensor, *, data_range: float, valid: Tensor | None 
     Args:
         fake: (B, C, H, W).
         real: (B, C, H, W), in the same unit.
-        data_range: Largest value minus least that the data can take.
+        data_range: Least and largest value that the data can take, or their difference alone.
         valid: (B, H, W) or (B, 1, H, W), True where there is truth; None for everywhere. An image
             without a valid pixel gives NaN.
 
     Raises:
-        SettingError: Shapes differ, or the truth spans more than ``data_range``.
+        SettingError: Shapes differ, or the truth lies outside ``data_range``.
     """
     fake, real, weight = _prepared(fake, real, data_range, valid)
     error = _mean((fake - real).square(), weight)
-    return 10 * torch.log10(data_range**2 / error)
+    return 10 * torch.log10(_span(data_range) ** 2 / error)
 
 
 def l1(
-    fake: Tensor, real: Tensor, *, data_range: float = 2.0, levels: float = 255.0,
+    fake: Tensor, real: Tensor, *, data_range: Range = ENCODED, levels: float = 255.0,
     valid: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """Mean absolute difference of each image, in ``levels`` of the range: 8-bit levels by default.
@@ -49,11 +52,16 @@ def l1(
     Args and errors as for ``psnr``.
     """
     fake, real, weight = _prepared(fake, real, data_range, valid)
-    return _mean((fake - real).abs(), weight) * (levels / data_range)
+    return _mean((fake - real).abs(), weight) * (levels / _span(data_range))
 
 
-def ssim(fake: Tensor, real: Tensor, *, data_range: float, valid: Tensor | None = None) -> Tensor:
+def ssim(fake: Tensor, real: Tensor, *, data_range: Range, valid: Tensor | None = None) -> Tensor:
     """Structural similarity of each image, -1 to 1; 1 where both are the same.
+
+    Taken on values counted from the lower end of ``data_range``: brightness is one of the things
+    that it compares, so images around zero would score otherwise than the same images in 8 bits.
+    Where only a difference is given, values are counted from 0, or from the least of the truth
+    where that lies below 0.
 
     Args and errors as for ``psnr``. With ``valid``, only windows that are valid throughout count.
 
@@ -69,13 +77,15 @@ def ssim(fake: Tensor, real: Tensor, *, data_range: float, valid: Tensor | None 
             f"{real.shape[-2]} x {real.shape[-1]} px"
         )
     fake, real, weight = _prepared(fake, real, data_range, valid)
+    low = data_range[0] if isinstance(data_range, tuple) else min(0.0, _least(real, weight))
+    fake, real = fake - low, real - low
     if weight is not None:
         fake, real = fake.where(weight, 0), real.where(weight, 0)
         hole = F.pad((~weight).float(), [_WINDOW // 2] * 4, mode="reflect")
         weight = F.max_pool2d(hole, _WINDOW, stride=1) == 0
     maps = [  # one image at a time: the windows of a batch fill a machine's memory
         structural_similarity_index_measure(
-            a, b, data_range=float(data_range), reduction="none", return_full_image=True
+            a, b, data_range=_span(data_range), reduction="none", return_full_image=True
         )[1]
         for a, b in zip(torch.split(fake.float(), 1), torch.split(real.float(), 1), strict=True)
     ]
@@ -83,7 +93,7 @@ def ssim(fake: Tensor, real: Tensor, *, data_range: float, valid: Tensor | None 
 
 
 def within(
-    fake: Tensor, real: Tensor, levels: int, *, data_range: float = 2.0,
+    fake: Tensor, real: Tensor, levels: int, *, data_range: Range = ENCODED,
     valid: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """Share of each image's pixels whose every band is at most ``levels`` 8-bit levels off.
@@ -95,8 +105,9 @@ def within(
         Networks", section 4, with at most in place of less than.
     """
     fake, real, weight = _prepared(fake, real, data_range, valid)
-    step = 255 / data_range
-    worst = ((fake * step).round() - (real * step).round()).abs().amax(1, keepdim=True)
+    low, step = data_range[0] if isinstance(data_range, tuple) else 0.0, 255 / _span(data_range)
+    fake, real = (((x - low) * step).round() for x in (fake, real))
+    worst = (fake - real).abs().amax(1, keepdim=True)
     return _mean((worst <= levels).double(), weight)
 
 
@@ -151,11 +162,11 @@ class ImageScores:
     """Gathers the usual scores over batches of a validation set.
 
     Args:
-        data_range: Largest value minus least that the images can take; 2 for [-1, 1].
+        data_range: Least and largest value that the images can take.
         seed: Of the bootstrap intervals.
     """
 
-    def __init__(self, data_range: float = 2.0, seed: int = 0):
+    def __init__(self, data_range: Range = ENCODED, seed: int = 0):
         self.data_range, self.seed = data_range, seed
         self._values: dict[str, list[Tensor]] = {}
 
@@ -176,17 +187,19 @@ class ImageScores:
     def compute(self) -> dict[str, Score]:
         """Scores by name over all that was added: psnr, ssim, l1, within_5, within_10."""
         return {
-            name: score(torch.cat(values), _PROTOCOLS[name].format(self.data_range), seed=self.seed)
+            name: score(
+                torch.cat(values), _PROTOCOLS[name].format(_shown(self.data_range)), seed=self.seed
+            )
             for name, values in self._values.items()
         }
 
 
 _PROTOCOLS = {
-    "psnr": "dB an image from its MSE, range {:g}, then mean",
-    "ssim": "11 px Gaussian window, range {:g}, an image, then mean",
-    "l1": "8-bit levels, range {:g}",
-    "within_5": "share of pixels with every band at most 5 levels off, range {:g}",
-    "within_10": "share of pixels with every band at most 10 levels off, range {:g}",
+    "psnr": "dB an image from its MSE, range {}, then mean",
+    "ssim": "11 px Gaussian window, range {}, an image, then mean",
+    "l1": "8-bit levels, range {}",
+    "within_5": "share of pixels with every band at most 5 levels off, range {}",
+    "within_10": "share of pixels with every band at most 10 levels off, range {}",
 }
 
 
@@ -196,7 +209,7 @@ def score(values: Tensor, protocol: str, *, seed: int = 0, draws: int = 1000) ->
 
 
 def _prepared(
-    fake: Tensor, real: Tensor, data_range: float | None, valid: Tensor | None
+    fake: Tensor, real: Tensor, data_range: Range | None, valid: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Both images in float64 on the CPU, and where they count as (B, 1, H, W)."""
     if fake.shape != real.shape or real.dim() != 4:
@@ -212,13 +225,40 @@ def _prepared(
     fake, real = fake.detach().cpu().double(), real.detach().cpu().double()
     if data_range is not None:
         known = real if valid is None else real[valid.expand_as(real)]
-        span = float(known.max() - known.min()) if known.numel() else 0.0
-        if not data_range > 0 or span > data_range * 1.001:
-            raise SettingError(
-                f"the truth spans {span:g}, more than data_range={data_range:g}; "
-                "give the range of the data, 2 for [-1, 1] or 255 for 8 bits"
-            )
+        _check_range(known, data_range)
     return fake, real, valid
+
+
+def _check_range(known: Tensor, data_range: Range) -> None:
+    span = _span(data_range)
+    if not span > 0:
+        raise SettingError(f"data_range={_shown(data_range)} is empty; the least value comes first")
+    if not known.numel():
+        return
+    least, most = float(known.min()), float(known.max())
+    low, high = data_range if isinstance(data_range, tuple) else (least, least + span)
+    if least < low - span / 1000 or most > high + span / 1000:
+        raise SettingError(
+            f"the truth lies in {least:g} to {most:g}, beyond data_range={_shown(data_range)}; "
+            "give the range of the data: (-1, 1) where it is encoded, (0, 255) for 8 bits"
+        )
+
+
+def _span(data_range: Range) -> float:
+    if isinstance(data_range, tuple):
+        return float(data_range[1] - data_range[0])
+    return float(data_range)
+
+
+def _shown(data_range: Range) -> str:
+    if isinstance(data_range, tuple):
+        return f"{data_range[0]:g} to {data_range[1]:g}"
+    return f"{data_range:g}"
+
+
+def _least(real: Tensor, weight: Tensor | None) -> float:
+    known = real if weight is None else real[weight.expand_as(real)]
+    return float(known.min()) if known.numel() else 0.0
 
 
 def _mean(each: Tensor, weight: Tensor | None) -> Tensor:

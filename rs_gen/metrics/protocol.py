@@ -58,15 +58,21 @@ def mean_score(
 
 
 def bootstrap(
-    n: int, statistic: Callable[[npt.NDArray[np.intp]], float], *, seed: int = 0, draws: int = 1000
+    n: int,
+    statistic: Callable[[npt.NDArray[np.intp]], float],
+    *,
+    seed: int = 0,
+    draws: int = 1000,
+    level: float = 0.95,
 ) -> tuple[float | None, float | None]:
-    """Ends of the 95 % percentile interval of a statistic over resamples of n things.
+    """Ends of the percentile interval of a statistic over resamples of n things.
 
     Args:
         n: How many things there are; fewer than two have no interval.
         statistic: From the indices of a resample to a number.
         seed: Of the resamples.
         draws: How many.
+        level: Share of the resamples that the interval holds, between 0 and 1.
 
     Returns:
         (low, high), or (None, None) where there is no interval or it is not finite.
@@ -78,7 +84,7 @@ def bootstrap(
         return None, None
     dice = np.random.default_rng(seed)
     values = [statistic(dice.integers(0, n, n)) for _ in range(draws)]
-    low, high = np.percentile(values, (2.5, 97.5))
-    if not (math.isfinite(low) and math.isfinite(high)):
+    if not np.isfinite(values).all():
         return None, None
+    low, high = np.quantile(values, ((1 - level) / 2, (1 + level) / 2))
     return float(low), float(high)
