@@ -37,11 +37,11 @@ class Notes:
     """Why a network is not exact, gathered on the way through it.
 
     Attributes:
-        frozen: Take instance norms as frozen even where they are not.
+        applied: The network is judged in eval mode and with its instance norms frozen.
         at: The layer or operation at hand, as a reader would find it.
     """
 
-    frozen: bool = False
+    applied: bool = False
     at: str = ""
     reasons: list[str] = field(default_factory=list)
 
@@ -181,7 +181,7 @@ def _unshuffle(layer: nn.PixelUnshuffle, x: Field, notes: Notes) -> Field:
 
 @after.register(InstanceNorm)
 def _instance_norm(layer: InstanceNorm, x: Field, notes: Notes) -> Field:
-    if not (layer.frozen or notes.frozen):
+    if not (layer.frozen or notes.applied):
         notes.whole("takes its statistics from the tile until they are frozen")
     return x
 

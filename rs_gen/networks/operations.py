@@ -202,9 +202,9 @@ def _target(size: Any) -> tuple[Fraction, Fraction] | None:
 
 
 def _getattr(notes: Notes, x: Any, name: str) -> Any:
-    if isinstance(x, Field) and name == "shape":
-        return Size(x)
-    return None
+    if not isinstance(x, Field) or name in ("device", "dtype", "ndim", "requires_grad"):
+        return None
+    return Size(x) if name == "shape" else unknown(notes, x)
 
 
 def _size(notes: Notes, x: Any, dim: int | None = None) -> Any:
@@ -248,7 +248,9 @@ def _four_slices(index: Any) -> list[slice] | None:
     return items
 
 
-def _dropout(notes: Notes, x: Any, p: float = 0.5, training: bool = True, *_: Any) -> Any:
+def _dropout(
+    notes: Notes, x: Any, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Any:
     if isinstance(x, Field) and training and p > 0:
         notes.random()
     return x

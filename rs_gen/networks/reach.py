@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch import fx, nn
 from ..errors import SettingError
 from .layers import Field, Notes, after, known
 from .operations import FUNCTIONS, METHODS, join, unknown
+from .spans import Span
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,8 @@ def reach(net: nn.Module, *, applied: bool = False) -> Reach:
     Raises:
         SettingError: The network can't be traced, or gives no single image.
     """
-    notes = Notes(frozen=applied)
-    found = _follow(net, notes, applied)
+    notes = Notes(applied=applied)
+    found = _follow(net, notes)
     if (found.rows.stride, found.cols.stride) != (1, 1):
         notes.at = "the output"
         notes.unknown(f"has one position for {float(found.cols.stride):g} px of the input")
@@ -74,8 +75,18 @@ def patch(net: nn.Module) -> tuple[int, int]:
     Raises:
         SettingError: As ``reach``.
     """
-    found = _follow(net, Notes(frozen=True), applied=True)
-    return found.rows.width, found.cols.width
+    rows, cols = sight(net)
+    return rows.width, cols.width
+
+
+def sight(net: nn.Module) -> tuple[Span, Span]:
+    """What each output position sees along the rows and along the columns, as it is applied.
+
+    Raises:
+        SettingError: As ``reach``.
+    """
+    found = _follow(net, Notes(applied=True))
+    return found.rows, found.cols
 
 
 class Tracer(fx.Tracer):
@@ -86,11 +97,11 @@ class Tracer(fx.Tracer):
         return known(m) or super().is_leaf_module(m, module_qualified_name)
 
 
-def _follow(net: nn.Module, notes: Notes, applied: bool) -> Field:
+def _follow(net: nn.Module, notes: Notes) -> Field:
     """What the positions of the output see."""
     net = getattr(net, "_orig_mod", net)  # what torch.compile wraps
     root = nn.Sequential(net)  # so that a single layer is a layer, not a function
-    with _in_eval(root) if applied else _as_it_is():
+    with _in_eval(root) if notes.applied else nullcontext():
         try:
             graph = Tracer().trace(root)
         except Exception as error:  # whatever the network's own code makes of a tracer
@@ -145,11 +156,6 @@ def _first(reasons: list[str]) -> str:
     if not reasons:
         return ""
     return reasons[0] + (f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else "")
-
-
-@contextmanager
-def _as_it_is() -> Iterator[None]:
-    yield
 
 
 @contextmanager
