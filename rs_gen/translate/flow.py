@@ -1,0 +1,170 @@
+"""How tiles flow from a canvas through an engine to a GeoTIFF.
+
+One thread reads and encodes, the caller's computes, one decodes and writes: all three at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import Cancelled
+from ..raster.tiles import Tile, Window, count, inside, walk
+from ..raster.vector import rasterize
+from ..raster.writer import RasterWriter
+from .canvas import Canvas
+from .checks import Output
+from .engine import Engine
+from .pipeline import Behind, ahead
+from .plan import Plan
+from .sides import Side
+
+
+class Loaded(NamedTuple):
+    """A tile that was read.
+
+    Attributes:
+        tile: Where it lies.
+        pixels: (C, H, W) of ``tile.read``, encoded; None where nothing of the tile is wanted.
+        valid: (H, W) of ``tile.write``, True where the output has a measurement.
+    """
+
+    tile: Tile
+    pixels: np.ndarray | None
+    valid: np.ndarray
+
+
+@dataclass(frozen=True)
+class Flow:
+    """One raster on its way through a network.
+
+    Attributes:
+        canvas: Of the source.
+        engine: With its statistics frozen.
+        plan: Of the walk.
+        target: How the network's answers are decoded.
+        output: How they are stored.
+        part: Window of the raster to write.
+        area: Polygon outside which the output is nodata, in the raster's CRS; None for all.
+    """
+
+    canvas: Canvas
+    engine: Engine
+    plan: Plan
+    target: Side
+    output: Output
+    part: Window
+    area: Any = None
+
+    def __len__(self) -> int:
+        """Number of tiles."""
+        return count(self.canvas.padded, self.plan.core, within=self.part)
+
+    def into(self, writer: RasterWriter) -> Generator[Tile, None, None]:
+        """Each tile once it is computed; all are written once this is exhausted.
+
+        Closing it early stops both threads, so that the writer can be closed after it.
+        """
+        tiles = walk(
+            self.canvas.padded,
+            self.plan.core,
+            self.plan.halo,
+            phase=self.plan.phase,
+            within=self.part,
+        )
+        depth = self.plan.batch
+        with (
+            Behind(partial(self._write, writer), depth) as put,
+            ahead(map(self.read, tiles), depth) as loaded,
+        ):
+            for batch in batches(loaded, depth):
+                for item, fake in zip(batch, self.compute(batch), strict=True):
+                    put((item, fake))
+                    yield item.tile
+
+    def read(self, tile: Tile) -> Loaded:
+        """A tile, encoded. Without pixels if its write window holds nothing to translate."""
+        pixels, known = self.canvas.read(tile.read)
+        valid = known[inside(tile)]
+        if self.area is not None:
+            valid = valid & rasterize(self.area, self.canvas.reader.grid.crop(tile.write))
+        return Loaded(tile, pixels if valid.any() else None, valid)
+
+    def compute(self, batch: list[Loaded]) -> list[np.ndarray | None]:
+        """(C, H, W) of each read window, in [-1, 1]; None for a tile without pixels."""
+        pixels = [item.pixels for item in batch if item.pixels is not None]
+        if not pixels:
+            return [None] * len(batch)
+        return list(self.engine(np.stack(pixels)))
+
+    def _write(self, writer: RasterWriter, done: tuple[Loaded, np.ndarray | None]) -> None:
+        """Decode a tile and write it where it belongs."""
+        item, fake = done
+        write = item.tile.write
+        if fake is None:
+            empty = 0 if self.output.nodata is None else self.output.nodata
+            shape = (self.target.count, write.height, write.width)
+            pixels = np.full(shape, empty, self.output.dtype)
+        else:
+            core = np.ascontiguousarray(fake[:, *inside(item.tile)])
+            pixels = self.target.stretch.decode(core, self.output.dtype, self.output.nodata)
+        at = Window(
+            write.col_off - self.part.col_off,
+            write.row_off - self.part.row_off,
+            write.width,
+            write.height,
+        )
+        writer.write(pixels, window=at, valid=item.valid)
+
+
+def drive(
+    tiles: Generator[Any, None, None],
+    total: int,
+    progress: Callable[..., Iterable[Any]],
+    cancel: Callable[[], bool] | None,
+) -> None:
+    """Run through all tiles, unless someone asks to stop.
+
+    Args:
+        tiles: What ``Flow.into`` gives; it is closed, whatever happens.
+        total: How many there are.
+        progress: Wraps the tiles.
+        cancel: Asked after each tile; True stops.
+
+    Raises:
+        Cancelled: Someone did.
+    """
+    done = 0
+    with closing(tiles):
+        for _ in progress(tiles, total=total, label="Translating"):
+            done += 1
+            if cancel is not None and cancel():
+                break
+    if done < total:  # a progress that ends the loop early means the same
+        raise Cancelled(f"stopped after {done} of {total} tiles; no file was written")
+
+
+def batches(loaded: Iterable[Loaded], size: int) -> Iterator[list[Loaded]]:
+    """Tiles in their order, at most ``size`` of one shape together; empty ones by themselves.
+
+    Only neighbours in the walk are put together, so no tile waits long for its like.
+    """
+    batch: list[Loaded] = []
+    for item in loaded:
+        if item.pixels is None:
+            yield [item]
+            continue
+        if batch and batch[0].pixels.shape != item.pixels.shape:  # type: ignore[union-attr]
+            yield batch
+            batch = []
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

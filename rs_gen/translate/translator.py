@@ -1,0 +1,397 @@
+"""Raster in, GeoTIFF out: equal to the whole-image run, in the memory of a few tiles.
+
+A tiled run equals the whole one because nothing in it looks at the tile. Nodata is filled with the
+middle of the stretch, the raster is mirrored to a multiple of the network's phase, normalisation
+statistics are gathered once and frozen, and every tile is read with the reach that the network's
+layers have, on their phase.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import InitVar, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from .. import __version__
+from ..errors import TranslationError
+from ..networks.device import autocast_dtype, pick_device
+from ..networks.norm import norm_layers
+from ..networks.reach import Reach, reach
+from ..raster.grid import Affine, Grid
+from ..raster.reader import ArrayReader, RasterReader, Reader
+from ..raster.tiles import Window
+from ..raster.writer import geotiff
+from . import checks
+from .canvas import Canvas
+from .engine import Engine, digest, ready
+from .flow import Flow, drive
+from .plan import Plan, floats_per_pixel, make_plan, memory_of, smallest_side
+from .sides import Side
+from .statistics import (
+    Statistics,
+    check_kind,
+    gather,
+    recorded_kind,
+    sampled_statistics,
+    stored_statistics,
+)
+from .verify import Verification, verify
+
+log = logging.getLogger(__name__)
+
+SYNTHETIC = "imagery made by a generative model, not measured"
+
+
+def quiet(iterable: Iterable[Any], total: int | None = None, label: str = "") -> Iterable[Any]:
+    """Progress that shows nothing."""
+    return iterable
+
+
+@dataclass(frozen=True, eq=False)
+class Translator:
+    """A trained generator that is applied to rasters of any size.
+
+    Attributes:
+        generator: (B, C_in, H, W) to (B, C_out, H, W), both in [-1, 1]. It is copied.
+        source: Of the rasters that come in: a card's side, or a Stretch.
+        target: Of the rasters that go out, likewise.
+        direction: Written into the output.
+        device: Where to compute; None is CUDA where it works, else the CPU.
+        norms: Statistics of the generator's instance norms over the training chips, by layer name;
+            what ``statistics="model"`` uses.
+        size: Side of the training chips in pixels, and of the windows of ``"sampled"``.
+        name: Of the model, written into the output.
+        dtype: Of the output, where ``target`` does not say.
+        nodata: Likewise.
+        names: Likewise, one for each band.
+        reach: How far the generator looks and how it steps, from its layers.
+
+    Raises:
+        SettingError: A side, the device or the generator can't work.
+        TranslationError: The generator changes the size of an image.
+    """
+
+    generator: nn.Module
+    source: Side
+    target: Side
+    direction: str = "AtoB"
+    device: torch.device = None  # type: ignore[assignment]
+    norms: Statistics | None = None
+    size: int = 256
+    name: str = "generator"
+    dtype: InitVar[str | None] = None
+    nodata: InitVar[float | None] = None
+    names: InitVar[Sequence[str] | None] = None
+    reach: Reach = field(init=False)
+    _lock: threading.RLock = field(init=False, repr=False, default_factory=threading.RLock)
+
+    def __post_init__(self, dtype: Any, nodata: Any, names: Any) -> None:
+        device = pick_device(self.device)
+        put = object.__setattr__  # the dataclass is frozen for everyone else
+        put(self, "device", device)
+        put(self, "source", Side.of(self.source))
+        put(self, "target", Side.of(self.target, dtype=dtype, nodata=nodata, names=names))
+        put(self, "generator", ready(self.generator, device))
+        put(self, "reach", reach(self.generator, applied=True))
+        if not self.reach.exact:
+            log.warning("tiles of %s can differ: %s", self.name, self.reach.reason)
+
+    @classmethod
+    def of(
+        cls,
+        package: Any,
+        direction: str = "AtoB",
+        device: torch.device | str | None = None,
+    ) -> Translator:
+        """The translator of a saved model.
+
+        Args:
+            package: Its folder, .emd or .dlpk; or what ``games.package.load`` gave.
+            direction: ``"AtoB"``, or ``"BtoA"`` for a model that goes back as well.
+            device: As for the class.
+
+        Raises:
+            PackageError: It is no saved model, or one that this version can't read.
+            UnknownNameError: The model does not translate that way.
+        """
+        name = "model"
+        if isinstance(package, str | Path):
+            from ..games.package import load
+
+            name = Path(package).stem
+            package = load(package, discriminators=False)
+        card = package.card
+        sides = (card.source, card.target) if direction == "AtoB" else (card.target, card.source)
+        return cls(
+            package.game.generator(direction),
+            *sides,
+            direction=direction,
+            device=device,
+            norms=(package.statistics or {}).get(direction),
+            size=card.size,
+            name=name,
+        )
+
+    def __call__(
+        self,
+        raster: str | Path,
+        out: str | Path,
+        *,
+        statistics: str = "sampled",
+        tile_size: int = 1024,
+        batch_size: int = 4,
+        area: Any = None,
+        window: Window | None = None,
+        bands: Sequence[int | str] | None = None,
+        mixed_precision: str | bool = "auto",
+        dtype: str | None = None,
+        nodata: float | str | None = "auto",
+        cog: bool = False,
+        overwrite: bool = True,
+        progress: Callable[..., Iterable[Any]] = quiet,
+        cancel: Callable[[], bool] | None = None,
+    ) -> Path:
+        """Translate a raster into a GeoTIFF on the same grid; returns its path.
+
+        A pixel that any of the source's bands did not measure is nodata in every band of the
+        output, and no other is. The file appears once it is whole. Its tags (``RS_GEN_...``) say
+        which model made it and how.
+
+        Args:
+            raster: What GDAL reads.
+            out: The GeoTIFF to write.
+            statistics: Which numbers instance norms divide by: ``"sampled"`` from windows spread
+                over this raster, ``"model"`` from the training chips. Never those of a tile.
+            tile_size: Side of the square that is computed at once, in pixels without its halo;
+                rounded to the generator's phase. It changes speed and memory, not the result.
+            batch_size: Most tiles that go through the generator together.
+            area: Only what lies in these polygons: a vector file in any CRS, or a shapely
+                geometry in the raster's. The output is as large as their bounds.
+            window: Only these pixels, which are the same as in a translation of everything.
+            bands: Which to read, as names or counted from 0; None takes those named as in
+                training, or the first ones.
+            mixed_precision: ``"auto"`` computes in bfloat16 where the hardware does so fast and
+                the output has 8 bits; True does so always, False never.
+            dtype: Of the output; None is the target's of the model.
+            nodata: Of the output; ``"auto"`` is the target's of the model, or a mask within the
+                file where that has none and there are holes. None always takes the mask.
+            cog: Write a cloud-optimised GeoTIFF, with overviews.
+            overwrite: Replace an existing file.
+            progress: Wraps the walk over the tiles.
+            cancel: Asked after each tile; True stops.
+
+        Raises:
+            RasterError: The raster can't be read, or the output not written.
+            TranslationError: The raster does not suit the model, or ``out`` is there already.
+            SettingError, ValueRangeError: An option can't work.
+            AreaError: The area or the window misses the raster.
+            Cancelled: ``cancel`` said so; no file is left.
+        """
+        check_kind(statistics)
+        out = checks.destination(raster, out, overwrite)
+        with self._lock, self._open(raster, bands) as reader:
+            part, polygon = checks.part_of(reader.grid, area, window)
+            holes = reader.has_mask or polygon is not None
+            output = checks.choose_output(self.target, dtype, nodata, holes=holes)
+            canvas = self._canvas(reader)
+            plan = self._plan(canvas, tile_size, batch_size)
+            engine = self._engine(mixed_precision, output.dtype)
+            frozen = self._statistics(canvas, statistics)
+            flow = Flow(canvas, engine, plan, self.target, output, part, polygon)
+            with (
+                engine.frozen(frozen),
+                geotiff(
+                    out, reader.grid.crop(part), count=self.target.count, **output._asdict(),
+                    names=self.target.names or None, cog=cog,
+                    tags=self._tags(raster, engine, plan, statistics),
+                ) as writer,
+            ):  # fmt: skip
+                drive(flow.into(writer), len(flow), progress, cancel)
+        return out
+
+    def predict(self, pixels: np.ndarray) -> np.ma.MaskedArray:
+        """One chip in memory, (C_in, H, W) of stored values to (C_out, H, W) of stored values.
+
+        Any size will do. Instance norms divide by the chip's own statistics, as in training. A
+        pixel that is masked in any band is masked in all bands of the result.
+        """
+        return self.translate_whole(pixels, mixed_precision="auto")
+
+    def translate_whole(
+        self,
+        pixels: np.ndarray,
+        *,
+        statistics: Statistics | None = None,
+        mixed_precision: str | bool = False,
+        dtype: str | None = None,
+        nodata: float | str | None = "auto",
+    ) -> np.ma.MaskedArray:
+        """A raster in memory, put through the generator in one piece.
+
+        This is what a tiled run must equal.
+
+        Args:
+            pixels: (C_in, H, W) of stored values; masked where there is no measurement.
+            statistics: For the instance norms, as ``statistics_of`` gives; None: of these pixels.
+            mixed_precision: As for a call.
+            dtype: As for a call.
+            nodata: As for a call.
+
+        Returns:
+            (C_out, H, W) of stored values, masked where any band of ``pixels`` is.
+
+        Raises:
+            TranslationError: The pixels have another number of bands than the model takes.
+        """
+        reader = ArrayReader(pixels, Grid(pixels.shape[1:], Affine.identity()))
+        if reader.count != self.source.count:
+            raise TranslationError(
+                f"the pixels have {reader.count} bands and the model needs {self.source.count}"
+            )
+        output = checks.choose_output(self.target, dtype, nodata, holes=True)
+        canvas = self._canvas(reader)
+        encoded = canvas.read(Window(0, 0, canvas.padded[1], canvas.padded[0]))
+        height, width = canvas.shape
+        valid = encoded.valid[:height, :width]
+        shape = (self.target.count, height, width)
+        if not valid.any():
+            return np.ma.masked_all(shape, output.dtype)
+        engine = self._engine(mixed_precision, output.dtype)
+        with self._lock:
+            if statistics is None and norm_layers(self.generator):
+                statistics = gather(
+                    self.generator,
+                    torch.from_numpy(encoded.pixels[None]).to(self.device),
+                    torch.from_numpy(encoded.valid[None, None]).to(self.device),
+                )
+            with engine.frozen(statistics):
+                fake = engine(encoded.pixels[None])[0, :, :height, :width]
+        stored = self.target.stretch.decode(fake, output.dtype, output.nodata)
+        result = np.ma.MaskedArray(stored, np.broadcast_to(~valid, shape))
+        if output.nodata is not None:
+            result.data[result.mask] = output.nodata
+            result.fill_value = output.nodata
+        return result
+
+    def statistics_of(
+        self,
+        raster: str | Path,
+        kind: str = "sampled",
+        *,
+        bands: Sequence[int | str] | None = None,
+    ) -> Statistics | None:
+        """What a call freezes for a raster: layer name to (mean, variance), (1, C, 1, 1) each.
+
+        None where the raster has no valid pixel; empty where the generator has no instance norm.
+        """
+        check_kind(kind)
+        with self._lock, self._open(raster, bands) as reader:
+            return self._statistics(self._canvas(reader), kind)
+
+    def verify(
+        self,
+        raster: str | Path,
+        *,
+        statistics: str = "sampled",
+        bands: Sequence[int | str] | None = None,
+    ) -> Verification:
+        """Whether tiles agree on a sample of a raster, in float32.
+
+        Args:
+            raster: What would be translated.
+            statistics: As for a call.
+            bands: As for a call.
+
+        Raises:
+            TranslationError: The raster has no valid pixel.
+        """
+        check_kind(statistics)
+        with self._lock, self._open(raster, bands) as reader:
+            canvas = self._canvas(reader)
+            engine = self._engine(False, "float32")
+            plan = self._plan(canvas, self.size, 1)
+            frozen = self._statistics(canvas, statistics)
+            if frozen is None:
+                raise TranslationError(f"{reader.path.name} has no valid pixel to verify with")
+            with engine.frozen(frozen):
+                return verify(canvas, engine, plan)
+
+    @contextmanager
+    def _open(
+        self, raster: str | Path, bands: Sequence[int | str] | None
+    ) -> Generator[RasterReader, None, None]:
+        """The raster with the bands that the model reads."""
+        level = 4  # past the context manager, to whoever called the translator
+        if bands is None:
+            with RasterReader(raster) as all_bands:
+                bands = checks.choose_bands(all_bands, self.source, stacklevel=level)
+        with RasterReader(raster, bands) as reader:
+            checks.check_count(reader, self.source)
+            checks.check_dtype(reader, self.source, stacklevel=level)
+            checks.check_resolution(reader, self.source, stacklevel=level)
+            yield reader
+
+    def _canvas(self, reader: Reader) -> Canvas:
+        phase = self.reach.phase
+        return Canvas(reader, self.source.stretch, phase, smallest_side(self.generator, phase))
+
+    def _plan(self, canvas: Canvas, tile_size: int, batch_size: int) -> Plan:
+        return make_plan(
+            canvas.padded, self.reach, tile_size=tile_size, batch_size=batch_size,
+            floats=self._floats, memory=memory_of(self.device),
+        )  # fmt: skip
+
+    def _engine(self, mixed_precision: str | bool, dtype: str) -> Engine:
+        """In half precision by itself only where bfloat16's 8 bits are enough for the output."""
+        if mixed_precision == "auto" and np.dtype(dtype).itemsize > 1:
+            mixed_precision = False
+        return Engine(self.generator, self.device, autocast_dtype(self.device, mixed_precision))
+
+    def _statistics(self, canvas: Canvas, kind: str) -> Statistics | None:
+        if not norm_layers(self.generator):
+            return {}
+        if kind == "model":
+            return stored_statistics(self.generator, self.norms)
+        return sampled_statistics(
+            self.generator, canvas, side=self.size, floats=self._floats, device=self.device
+        )
+
+    @cached_property
+    @torch.inference_mode()
+    def _floats(self) -> float:
+        """Numbers in the largest activation for each pixel, once the shapes are known to fit."""
+        side = smallest_side(self.generator, self.reach.phase)
+        return floats_per_pixel(
+            self.generator, (self.source.count, side, side), (self.target.count, side, side)
+        )
+
+    def _tags(
+        self, raster: str | Path, engine: Engine, plan: Plan, statistics: str
+    ) -> Mapping[str, str]:
+        """What made the output, for whoever finds it."""
+        found = self.reach
+        tags = {
+            "synthetic": SYNTHETIC,
+            "version": __version__,
+            "model": self.name,
+            "model_digest": digest(self.generator),
+            "direction": self.direction,
+            "source": Path(raster).name,
+            "statistics": recorded_kind(self.generator, statistics),
+            "reach": f"{found.left},{found.right}",
+            "phase": found.phase,
+            "tile_size": plan.core,
+            "halo": plan.halo,
+            "precision": str(engine.dtype or torch.float32).removeprefix("torch."),
+            "tiling": "exact" if found.exact else f"approximate: {found.reason}",
+        }
+        return {f"RS_GEN_{key.upper()}": str(value) for key, value in tags.items()}

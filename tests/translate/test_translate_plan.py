@@ -1,0 +1,82 @@
+"""Tiles and batches: as asked for where that is sensible, and said so where it is not."""
+
+import logging
+
+import pytest
+import torch
+from conftest import make_net
+from torch import nn
+
+from rs_gen.errors import SettingError, TranslationError
+from rs_gen.networks.reach import Reach
+from rs_gen.translate.plan import floats_per_pixel, make_plan, smallest_side
+
+RESNET, UNET = Reach(84, 84, 4), Reach(765, 765, 256)
+LARGE = (20480, 20480)
+
+
+def plan_of(reach=RESNET, shape=LARGE, *, tile=1024, batch=4, floats=64, memory=2**33):
+    return make_plan(
+        shape, reach, tile_size=tile, batch_size=batch, floats=floats, memory=memory
+    )
+
+
+def test_tiles_are_as_asked_for():
+    plan = plan_of()
+    assert (plan.core, plan.halo, plan.phase, plan.batch) == (1024, 84, 4, 4)
+    assert plan.cost == pytest.approx(1.36, abs=0.01)  # the table of published reaches
+
+
+def test_tiles_are_rounded_to_the_phase():
+    assert plan_of(tile=1023).core == 1024
+    assert plan_of(tile=1).core % 4 == 0
+    assert plan_of(UNET, tile=1000).core % 256 == 0
+
+
+def test_tiles_are_no_larger_than_the_raster():
+    assert plan_of(shape=(100, 200), tile=4096).core == 200
+
+
+def test_tiles_grow_where_the_halo_is_dear_and_memory_allows(caplog):
+    with caplog.at_level(logging.INFO, "rs_gen"):
+        plan = plan_of(UNET, floats=32)
+    assert plan.core == 1536
+    assert "tiles of 1536 px instead of 1024: the halo is 768 px" in caplog.text
+
+
+def test_a_dear_halo_is_said_where_memory_does_not_allow(caplog):
+    plan = plan_of(UNET, floats=32, memory=2**31)
+    assert plan.core == 1024
+    assert "compute 6.2 times what tiles of 1024 px write" in caplog.text
+    assert "needs about 2.3 GiB; choose a smaller tile_size" in caplog.text
+
+
+def test_batches_shrink_to_save_memory(caplog):
+    with caplog.at_level(logging.INFO, "rs_gen"):
+        plan = plan_of(memory=2**31)
+    assert plan.batch == 1
+    assert plan.memory <= 2**31
+    assert "batches of 1 tiles instead of 4" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["tile", "batch"])
+def test_sizes_below_one_are_refused(name):
+    with pytest.raises(SettingError, match=f"{name}_size=0 is below 1"):
+        plan_of(**{name: 0})
+
+
+def test_the_largest_activation_is_measured():
+    net = nn.Sequential(nn.Conv2d(3, 10, 3, padding=1), nn.Conv2d(10, 2, 1))
+    assert floats_per_pixel(net, (3, 16, 16), (2, 16, 16)) == 10
+
+
+def test_a_network_that_changes_the_size_is_refused():
+    with pytest.raises(TranslationError, match=r"makes \(3, 32, 32\) of \(3, 16, 16\) where"):
+        floats_per_pixel(nn.Upsample(scale_factor=2), (3, 16, 16), (3, 16, 16))
+
+
+@pytest.mark.parametrize("kind", ["resnet-instance", "resnet-smooth", "unet-instance-5"])
+def test_networks_take_their_smallest_image(kind):
+    net = make_net(kind)
+    side = smallest_side(net, 32 if kind.startswith("unet") else 4)
+    assert net(torch.zeros(1, 3, side, side)).shape[-1] == side
