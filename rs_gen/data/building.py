@@ -105,8 +105,13 @@ def build(layout: Layout, division: Division, wish: Wish) -> Built:
     train = make(*sides[0], wish.seed, wish.augment, rare=rare, share=1 if share is None else share)
     valid = make(*sides[1], wish.seed)
     if isinstance(valid, Unpaired):
-        valid.twins = division.twins
+        valid.twins = division.paired
     notes = (*division.notes, *([note] if note else []), *few)
+    if division.drawn and known[0].side.crs:
+        notes += (
+            "the split was drawn chip by chip, so neighbours may lie on both sides of it and "
+            "scores flatter; export_chips splits by place",
+        )
     return Built(train, valid, cached, tuple(k.sizes for k in known), notes)
 
 

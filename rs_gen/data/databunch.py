@@ -22,7 +22,7 @@ from ..networks.device import pick_device
 from . import building, finding
 from .cache import budget
 from .datasets import ChipSet
-from .loader import Batches, Draw, check_whole
+from .loader import Batches, check_whole
 from .options import Options, kind_of
 from .side import Side
 from .transforms import Augment
@@ -248,7 +248,7 @@ class DataBunch(DataLoaders):
         self.b: Side = built.train.b.side
         self.chip_size, self.seed, self.working_dir = built.train.a.size, seed, working_dir
         self.n_channel, self.c, self.classes = self.a.count, self.b.count, []
-        self.paired_valid = built.valid.paired or division.twins
+        self.paired_valid = division.paired
         self._built, self._division = built, division
 
     @property
@@ -298,8 +298,7 @@ class DataBunch(DataLoaders):
 
         chips: ChipSet = self.valid_ds if valid else self.train_ds
         rows = min(check_whole("rows", rows, 1), len(chips))
-        order = chips.order(0)[:rows]
-        draws = [Draw(0, i, tuple(int(c) for c in pair)) for i, pair in enumerate(order)]
+        (draws,) = Batches(chips, rows).plan(0, 0, 1)
         a, b = (torch.stack(side) for side in zip(*map(chips.draw, draws), strict=True))
         names = [[path.stem for path in chips.names(draw)] for draw in draws]
         return grid_figure(

@@ -19,7 +19,7 @@ from .draws import split
 from .options import Options
 
 Paths = tuple[Path, ...]
-_KINDS = {"Pix2Pix": ("pairs", "aligned"), "CycleGAN": ("unpaired", "aligned")}
+_KINDS = {"pairs": "Pix2Pix", "aligned": "Pix2Pix", "unpaired": "CycleGAN"}
 _SPEECH = {"kind='unpaired'": "dataset_type='CycleGAN'", "kind='single'": "another folder"}
 
 
@@ -40,14 +40,17 @@ class Division:
         valid: To validate with.
         how: How the split was made, for a person.
         notes: What was left out, and why.
-        twins: ``valid.a[i]`` and ``valid.b[i]`` are a pair, although the kind may be CycleGAN.
+        paired: ``valid.a[i]`` and ``valid.b[i]`` are a pair. True for Pix2Pix; for CycleGAN where
+            the chips are pairs after all, so that validation can compare images.
+        drawn: The split is at random.
     """
 
     train: Part
     valid: Part
     how: str
     notes: tuple[str, ...] = ()
-    twins: bool = False
+    paired: bool = False
+    drawn: bool = False
 
 
 def find(path: str | Path, kind: str | None) -> tuple[Layout, str]:
@@ -62,64 +65,78 @@ def find(path: str | Path, kind: str | None) -> tuple[Layout, str]:
         PairError: Chips that should be pairs are not; unmatched ones are listed.
     """
     try:
-        if kind is None:
-            return _told_by_folder(find_layout(path))
-        first, second = _KINDS[kind]
-        try:
-            return find_layout(path, first), kind
-        except LayoutError as error:
-            try:
-                return find_layout(path, second), kind
-            except LayoutError:
-                raise error from None
+        layout = _as_pairs(path) if kind == "Pix2Pix" else find_layout(path)
     except PairError as error:
-        text = str(error)
-        for theirs, ours in _SPEECH.items():
-            text = text.replace(theirs, ours)
-        raise PairError(text) from error
+        if kind == "CycleGAN":
+            layout = find_layout(path, "unpaired")
+        else:
+            raise PairError(_in_our_words(error)) from error
+    if layout.kind not in _KINDS:
+        what = "class folders" if layout.kind == "classes" else "single images"
+        raise LayoutError(
+            f"{layout.root} holds {what} with no other side to translate to; image translation "
+            "needs two folders such as train_a and train_b, or images with A and B side by side"
+        )
+    return layout, kind or _KINDS[layout.kind]
 
 
 def divide(layout: Layout, kind: str, share: float, seed: int, options: Options) -> Division:
     """The training and the validation chips.
 
     In this order: ``valid_path``, ``valid``, the split stored with the chips, a test folder,
-    and else ``share`` of the chips drawn by ``seed``.
+    and else ``share`` of the chips drawn by ``seed``. Pairs stay together, also where they are
+    used as unpaired chips: or training B would show what validation A is asked for.
 
     Raises:
         SettingError: ``share`` or ``valid`` leave one of the two empty.
     """
-    notes = _left_by_index(layout)
-    everything = _training(layout)
-    twins = kind == "Pix2Pix" or _are_twins(layout, everything)
-    if options.valid_path is not None:
-        other = find(options.valid_path, kind)[0]
-        twins = kind == "Pix2Pix" or _are_twins(other, _whole(other))
-        how = f"chips of {options.valid_path}"
-        division = Division(everything, _whole(other), how, notes, twins)
-    elif options.valid is not None:
-        division = _named(_whole(layout), options.valid, kind, notes, twins)
-    else:
-        division = _stored(layout, everything, notes, twins) or Division(
-            *_drawn(everything, share, seed, twins),
-            f"{share:.3g} of the chips, drawn with seed {seed}",
-            notes,
-            twins,
-        )
+    division = _divided(layout, kind, share, seed, options)
+    notes = _left_by_index(layout) + division.notes
+    division = replace(division, notes=notes)
     if options.min_size is not None:
-        division = _without_small(division, options.min_size, kind, layout.kind == "aligned")
+        division = _without_small(division, options.min_size, layout)
     _refuse_empty(division)
     return division
 
 
-def _told_by_folder(layout: Layout) -> tuple[Layout, str]:
-    kinds = {"pairs": "Pix2Pix", "aligned": "Pix2Pix", "unpaired": "CycleGAN"}
-    if layout.kind not in kinds:
-        what = "class folders" if layout.kind == "classes" else "single images"
-        raise LayoutError(
-            f"{layout.root} holds {what} with no other side to translate to; image translation "
-            "needs two folders such as train_a and train_b, or images with A and B side by side"
-        )
-    return layout, kinds[layout.kind]
+def _divided(layout: Layout, kind: str, share: float, seed: int, options: Options) -> Division:
+    paired = layout.kind != "unpaired"
+    if options.valid_path is not None:
+        other = find(options.valid_path, kind)[0]
+        if "aligned" in {layout.kind, other.kind} and layout.kind != other.kind:
+            raise SettingError(
+                f"valid_path={str(options.valid_path)!r} is laid out as {other.name} but "
+                f"{layout.root} as {layout.name}; give both one layout"
+            )
+        how, paired = f"chips of {options.valid_path}", other.kind != "unpaired"
+        return Division(_training(layout), _whole(other), how, paired=paired)
+    if options.valid is not None:
+        train, valid = _named(_whole(layout), options.valid, paired)
+        return Division(train, valid, "the chips named in valid", paired=paired)
+    stored = _stored(layout)
+    if stored is not None:
+        return stored
+    train, valid = _drawn(_training(layout), share, seed, paired)
+    how = f"{share:.3g} of the chips, drawn with seed {seed}"
+    return Division(train, valid, how, paired=paired, drawn=True)
+
+
+def _as_pairs(path: str | Path) -> Layout:
+    """Two folders with pairs, or images with both sides."""
+    try:
+        return find_layout(path, "pairs")
+    except LayoutError as error:
+        try:
+            return find_layout(path, "aligned")
+        except LayoutError:
+            raise error from None
+
+
+def _in_our_words(error: PairError) -> str:
+    text = str(error)
+    for theirs, ours in _SPEECH.items():
+        text = text.replace(theirs, ours)
+    return text
 
 
 def _training(layout: Layout) -> Part:
@@ -132,60 +149,43 @@ def _whole(layout: Layout) -> Part:
     return Part(a, a if layout.kind == "aligned" else b)
 
 
-def _are_twins(layout: Layout, part: Part) -> bool:
-    """Whether chips to be used as unpaired ones are pairs, by what their folder says."""
-    if layout.kind == "aligned":
-        return True
-    try:
-        return find_layout(layout.root).kind == "pairs" and _same_stems(part)
-    except PairError:
-        return False
-
-
-def _same_stems(part: Part) -> bool:
-    stems = [[path.stem for path in side] for side in (part.a, part.b)]
-    return stems[0] == stems[1] and len(set(stems[0])) == len(stems[0])
-
-
-def _stored(layout: Layout, train: Part, notes: tuple[str, ...], twins: bool) -> Division | None:
+def _stored(layout: Layout) -> Division | None:
+    """By the split column of chips.gpkg or by folders; None where there is neither."""
     for name in ("valid", "test"):
         a = getattr(layout, f"{name}_a")
         b = a if layout.kind == "aligned" else getattr(layout, f"{name}_b")
         if a and b:
             indexed = bool(read_rows(layout.root, "split"))
             how = "stored in chips.gpkg" if indexed else f"the dataset's own {name} folders"
-            part = Part(a, b)
-            twins = twins and (layout.kind != "unpaired" or _same_stems(part))
-            if name == "valid" and layout.test_a:
-                notes += (f"{len(layout.test_a)} test chips are left alone",)
-            return Division(train, part, how, notes, twins)
+            alone = name == "valid" and bool(layout.test_a)
+            notes = (f"{len(layout.test_a)} test chips are left alone",) if alone else ()
+            return Division(
+                _training(layout), Part(a, b), how, notes, paired=layout.kind != "unpaired"
+            )
     return None
 
 
-def _drawn(part: Part, share: float, seed: int, twins: bool) -> tuple[Part, Part]:
+def _drawn(part: Part, share: float, seed: int, paired: bool) -> tuple[Part, Part]:
     held_a = split(len(part.a), share, seed, "a")
-    # Twins fall on the same side, or training B would show what validation A is asked for.
-    held_b = held_a if twins else split(len(part.b), share, seed, "b")
-    return tuple(  # type: ignore[return-value]
-        Part(_pick(part.a, held_a == valid), _pick(part.b, held_b == valid))
-        for valid in (False, True)
-    )
+    held_b = held_a if paired else split(len(part.b), share, seed, "b")
+    return _parted(part, held_a, held_b)
 
 
-def _named(
-    part: Part, names: Sequence[str], kind: str, notes: tuple[str, ...], twins: bool
-) -> Division:
+def _named(part: Part, names: Sequence[str], paired: bool) -> tuple[Part, Part]:
     wanted = {Path(name).name for name in names}
-    held = [_mentioned(side, wanted) for side in (part.a, part.b)]
-    if kind == "Pix2Pix":
-        held = [held[0] | held[1]] * 2
     known = {word for side in (part.a, part.b) for path in side for word in (path.name, path.stem)}
     if wanted - known:
         raise SettingError(f"valid names chips that are not there: {some(sorted(wanted - known))}")
-    train, valid = (
-        Part(_pick(part.a, held[0] == v), _pick(part.b, held[1] == v)) for v in (False, True)
-    )
-    return Division(train, valid, "the chips named in valid", notes, twins and _same_stems(valid))
+    held_a, held_b = (_mentioned(side, wanted) for side in (part.a, part.b))
+    if paired:
+        held_a = held_b = held_a | held_b
+    return _parted(part, held_a, held_b)
+
+
+def _parted(part: Part, held_a: np.ndarray, held_b: np.ndarray) -> tuple[Part, Part]:
+    """Training and validation chips, where True is held back for validation."""
+    train = Part(_pick(part.a, ~held_a), _pick(part.b, ~held_b))
+    return train, Part(_pick(part.a, held_a), _pick(part.b, held_b))
 
 
 def _mentioned(paths: Paths, wanted: set[str]) -> np.ndarray:
@@ -199,24 +199,18 @@ def _left_by_index(layout: Layout) -> tuple[str, ...]:
     return (f"{buffered} chips between training and validation are left out (buffer)",)
 
 
-def _without_small(division: Division, least: int, kind: str, aligned: bool) -> Division:
-    parts, dropped = [], 0
+def _without_small(division: Division, least: int, layout: Layout) -> Division:
+    together, parts, dropped = layout.kind != "unpaired", [], 0
     for part in (division.train, division.valid):
-        large = [_large(side, least, aligned) for side in (part.a, part.b)]
-        if kind == "Pix2Pix":
-            large = [large[0] & large[1]] * 2
-        dropped += sum(int((~side).sum()) for side in large[: 1 if kind == "Pix2Pix" else 2])
-        parts.append(Part(_pick(part.a, large[0]), _pick(part.b, large[1])))
-    what = "pairs" if kind == "Pix2Pix" else "chips"
-    notes = (*division.notes, f"{dropped} {what} smaller than {least} px are left out")
-    twins = division.twins and _same_stems(parts[1])
-    return replace(
-        division,
-        train=parts[0],
-        valid=parts[1],
-        notes=notes if dropped else division.notes,
-        twins=division.twins if kind == "Pix2Pix" else twins,
-    )
+        a, b = (_large(side, least, layout.kind == "aligned") for side in (part.a, part.b))
+        if together:
+            a = b = a & b
+        dropped += int((~a).sum()) + (0 if together else int((~b).sum()))
+        parts.append(Part(_pick(part.a, a), _pick(part.b, b)))
+    what = "pairs" if together else "chips"
+    note = f"{dropped} {what} smaller than {least} px are left out"
+    notes = (*division.notes, note) if dropped else division.notes
+    return replace(division, train=parts[0], valid=parts[1], notes=notes)
 
 
 def _large(paths: Paths, least: int, aligned: bool) -> np.ndarray:

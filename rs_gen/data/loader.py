@@ -91,14 +91,10 @@ class Batches:
 
     def plan(self, epoch: int, batch: int = 0, stop: int | None = None) -> list[list[Draw]]:
         """What the batches of an epoch hold, from ``batch`` on and up to ``stop``."""
-        order, size = self.source.order(epoch), self.batch_size
-        return [
-            [
-                Draw(epoch, position, tuple(int(chip) for chip in order[position]))
-                for position in range(number * size, min((number + 1) * size, len(order)))
-            ]
-            for number in range(batch, len(self) if stop is None else min(stop, len(self)))
-        ]
+        size, stop = self.batch_size, len(self) if stop is None else min(stop, len(self))
+        rows = self.source.order(epoch)[batch * size : stop * size].tolist()
+        draws = [Draw(epoch, i, tuple(row)) for i, row in enumerate(rows, start=batch * size)]
+        return [draws[i : i + size] for i in range(0, len(draws), size)]
 
     def one(self, epoch: int, batch: int = 0) -> tuple[Tensor, ...]:
         """One batch, read here; a run that is under way takes no notice."""

@@ -160,8 +160,10 @@ def _rows(arrays: Mapping[str, np.ndarray]) -> int:
 
 
 def _canvas(rows: int, columns: int, width: float, title: str | None):
-    size = columns * width, rows * width + 0.35 + (0.35 if title else 0)
+    captions, headings = 0.3, 0.3 + (0.35 if title else 0)
+    size = columns * width + captions, rows * width + headings
     figure = _picture()(figsize=size, layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
     if title:
         figure.suptitle(title)
     return figure, figure.subplots(rows, columns, squeeze=False)

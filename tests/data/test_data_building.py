@@ -183,3 +183,10 @@ def test_balance_shortens_the_epoch_and_says_so(make, write_chip):
     unpaired = prepare_data(folder, "CycleGAN", balance=0.5, valid=["008"])
     assert "0 chips of A are of one colour" in unpaired.summary()
     assert "4 chips of B are of one colour" in unpaired.summary()
+
+
+def test_a_random_split_of_chips_that_have_neighbours_comes_with_a_warning_word(make):
+    folder = make(8, suffix=".tif")
+    assert "neighbours may lie on both sides" in prepare_data(folder).summary()
+    assert "neighbours" not in prepare_data(folder, valid=["001"]).summary()
+    assert "neighbours" not in prepare_data(make(8, name="plain")).summary()

@@ -23,7 +23,7 @@ def test_a_folder_of_pairs_is_for_pix2pix_and_an_unpaired_one_for_cyclegan(make)
 
 def test_pairs_can_be_used_as_unpaired_chips(make):
     layout, kind = find(make(4), "CycleGAN")
-    assert (layout.kind, kind) == ("unpaired", "CycleGAN")
+    assert (layout.kind, kind) == ("pairs", "CycleGAN")
 
 
 def test_images_with_both_sides_serve_both_kinds(tmp_path):
@@ -85,18 +85,18 @@ def test_both_sides_of_unpaired_chips_are_split(make):
     found = division(make(8, 12, layout="unaligned"), share=0.25)
     assert (len(found.valid.a), len(found.valid.b)) == (2, 3)
     assert not set(found.train.b) & set(found.valid.b)
-    assert not found.twins
+    assert not found.paired
 
 
 def test_pairs_used_as_unpaired_never_leak_their_partner_into_training(make):
     found = division(make(12), "CycleGAN")
     assert stems(found.valid.a) == stems(found.valid.b)
     assert not set(stems(found.train.b)) & set(stems(found.valid.a))
-    assert found.twins
+    assert found.paired
 
 
-def test_equal_names_alone_do_not_make_twins_of_an_unpaired_convention(make):
-    assert not division(make(6, layout="unaligned")).twins
+def test_equal_names_alone_do_not_make_pairs_of_an_unpaired_convention(make):
+    assert not division(make(6, layout="unaligned")).paired
 
 
 def test_stored_validation_and_test_folders_are_used(make, write_chip, chip):
@@ -130,6 +130,24 @@ def test_another_dataset_can_validate(make):
     assert len(found.train.a) == 4
     assert len(found.valid.a) == 3
     assert "held out" in found.how
+
+
+def test_unpaired_chips_can_validate_what_was_trained_on_pairs(make):
+    other = make(3, 5, layout="unaligned", name="held out")
+    found = division(make(4), "CycleGAN", valid_path=other)
+    assert (len(found.valid.a), len(found.valid.b)) == (3, 5)
+    assert not found.paired
+
+
+def test_a_dataset_that_validates_must_be_laid_out_alike(make, tmp_path):
+    both = tmp_path / "both"
+    both.mkdir()
+    for i in range(3):
+        Image.new("RGB", (32, 16), (i, i, i)).save(both / f"{i}.png")
+    with pytest.raises(
+        SettingError, match=r"is laid out as aligned but .* as rs_gen; give"
+    ):
+        division(make(4), valid_path=both)
 
 
 def test_small_chips_can_be_left_out_with_their_partners(make, write_chip, chip):
@@ -180,7 +198,7 @@ def test_the_split_of_chips_gpkg_is_used_and_its_buffer_left_out(make):
         assert stems(found.train.b) == ["000", "001", "005"]
         assert found.how == "stored in chips.gpkg"
         assert found.notes == ("1 chips between training and validation are left out (buffer)",)
-        assert found.twins
+        assert found.paired
     assert find_layout(folder).valid_a
 
 
