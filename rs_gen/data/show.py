@@ -65,15 +65,15 @@ def grid_figure(
     arrays = {head: _array(chips) for head, chips in columns.items()}
     rows = _rows(arrays)
     figure, axes = _canvas(rows, len(arrays), width, title)
-    ends: dict[int, np.ndarray] = {}
-    for (head, chips), column in zip(arrays.items(), axes.T, strict=True):
-        side = (sides or {}).get(head)
-        bands = _bands_or_default(side, chips.shape[1], rgb_bands)
-        shown = chips[:, bands]
-        key = id(side) if side is not None else id(chips)
-        if key not in ends:
-            ends[key] = _limits(shown, _cut_for(side, cut))
-        _draw_column(column, head, display(shown, ends[key]))
+    looks = {head: (sides or {}).get(head) for head in arrays}
+    shown = {
+        head: chips[:, _bands_or_default(looks[head], chips.shape[1], rgb_bands)]
+        for head, chips in arrays.items()
+    }
+    for (head, chips), column in zip(shown.items(), axes.T, strict=True):
+        look = looks[head]
+        alike = [shown[h] for h in shown if h == head or (look is not None and looks[h] is look)]
+        _draw_column(column, head, display(chips, _limits(alike, _cut_for(look, cut))))
     for axis, caption in zip(axes[:, 0], captions or (), strict=False):
         axis.set_ylabel(caption, fontsize=8)
     return figure
@@ -139,11 +139,14 @@ def _cut_for(side: Look | None, cut: float | None) -> float:
     return 0 if side is None or side.dtype == "uint8" else 1
 
 
-def _limits(chips: np.ndarray, cut: float) -> np.ndarray:
-    """(2, C): what becomes black and white, over the whole column."""
+def _limits(columns: list[np.ndarray], cut: float) -> np.ndarray:
+    """(2, C): what becomes black and white, over whole columns of one side."""
+    bands = columns[0].shape[1]
     if not cut:
-        return np.tile(np.float32([[-1], [1]]), (1, chips.shape[1]))
-    return np.percentile(chips, (cut, 100 - cut), axis=(0, 2, 3)).astype("float32")
+        return np.tile(np.float32([[-1], [1]]), (1, bands))
+    values = [np.moveaxis(chips, 1, 0).reshape(bands, -1) for chips in columns]
+    ends = np.nanpercentile(np.concatenate(values, axis=1), (cut, 100 - cut), axis=1)
+    return ends.astype("float32")
 
 
 def _array(chips: Tensor | np.ndarray) -> np.ndarray:

@@ -144,9 +144,7 @@ def test_a_dataset_that_validates_must_be_laid_out_alike(make, tmp_path):
     both.mkdir()
     for i in range(3):
         Image.new("RGB", (32, 16), (i, i, i)).save(both / f"{i}.png")
-    with pytest.raises(
-        SettingError, match=r"is laid out as aligned but .* as rs_gen; give"
-    ):
+    with pytest.raises(SettingError, match=r"is laid out as aligned but .* as rs_gen; give"):
         division(make(4), valid_path=both)
 
 
