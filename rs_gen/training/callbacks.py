@@ -234,6 +234,8 @@ class Ema(Part):
 def seed_step(seed: int, step: int) -> None:
     """Seed torch, NumPy and Python for one step, so that steps do not resemble each other."""
     value = int(np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0])
-    torch.manual_seed(value)
+    torch.default_generator.manual_seed(value)  # torch.manual_seed queues a call for CUDA each time
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(value)
     np.random.seed(value % 2**32)  # a user's transform may draw from it
     random.seed(value)

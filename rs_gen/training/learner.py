@@ -23,7 +23,7 @@ from .preview import Preview
 from .progress import Board, Progress, shown
 from .recipe import Recipe
 from .record import History, Record
-from .resume import STATE, Restore, Save, read_header
+from .resume import STATE, RestoreState, SaveState, read_header
 
 log = logging.getLogger(__name__)
 
@@ -142,10 +142,10 @@ def _state(
     game: nn.Module, data: Any, recipe: Recipe, folder: Path, resume: bool, every: int | None
 ) -> list[Part]:
     about = started_with(game, data, recipe)
-    parts: list[Part] = [Save(folder, about, every)]
+    parts: list[Part] = [SaveState(folder, about, every)]
     path = folder / STATE
     if resume and path.exists():
-        parts.append(Restore(path, about))
+        parts.append(RestoreState(path, about))
     elif path.exists() and not read_header(path)["where"]["finished"]:
         log.warning("%s holds a run that was not finished; resume=True would go on with it", path)
     return parts

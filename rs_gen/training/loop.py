@@ -60,6 +60,19 @@ class GameLearner(Learner):
         )  # fmt: skip
         self.logger = lambda *_: None
 
+    def add_cb(self, cb: Any) -> GameLearner:
+        """Add a callback, as fastai does, unless its name would hide something of the Learner's.
+
+        Raises:
+            SettingError: Its class is called such as ``Step`` or ``Batch``.
+        """
+        cb = cb() if isinstance(cb, type) else cb
+        if not isinstance(self.__dict__.get(cb.name, cb), Callback) or hasattr(type(self), cb.name):
+            raise SettingError(
+                f"a callback of class {type(cb).__name__} would hide learn.{cb.name}; rename it"
+            )
+        return super().add_cb(cb)
+
     def play(self) -> None:
         """Train from where the run stands to its end."""
         self._started = _clock(self.recipe)

@@ -50,7 +50,7 @@ class _Climb(Part):
         self.opt.set_hyper("lr", float(self.learn.rate))
 
     def after_batch(self) -> None:
-        self._running = SMOOTH * self._running + (1 - SMOOTH) * float(self.learn.loss)
+        self._running = SMOOTH * self._running + (1 - SMOOTH) * float(self.learn.loss.detach())
         running = self._running / (1 - SMOOTH ** (len(self.losses) + 1))
         if not math.isfinite(running):
             raise CancelFitException

@@ -34,7 +34,7 @@ STATE = "last.safetensors"
 TENSOR = "$tensor"  # stands in the JSON where a tensor was
 
 
-class Save(Part):
+class SaveState(Part):
     """Write the state of the run now and then, and when it ends.
 
     Args:
@@ -141,11 +141,11 @@ def read_header(path: Path) -> dict[str, Any]:
         raise PackageError(f"{path} is not the state of an rs_gen training") from error
 
 
-class Restore(Part):
+class RestoreState(Part):
     """Take up a state that was written, once the parts have made themselves ready for the run.
 
     Args:
-        path: What ``Save`` wrote.
+        path: What ``SaveState`` wrote.
         started_with: The settings of this run; they must be those of the state.
     """
 
