@@ -19,7 +19,8 @@ IMAGES = frozenset(
 
 def is_image(name: str) -> bool:
     """True where a file name ends as an image does; hidden files are not images."""
-    return not name.startswith(".") and name.rpartition(".")[2].lower() in IMAGES and "." in name
+    stem, _, end = name.rpartition(".")
+    return end.lower() in IMAGES and stem[:1] not in ("", ".")
 
 
 def list_images(folder: str | Path, *, deep: bool = True) -> list[str]:

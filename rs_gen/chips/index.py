@@ -128,7 +128,8 @@ def read_footprints(folder: str | Path) -> dict[str, Any]:
 
 
 def write_text(path: Path, text: str) -> Path:
-    """Write a small file, whole or not at all."""
+    """Write a small file, whole or not at all; missing folders are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(".part-" + path.name)
     part.write_text(text, "utf-8", newline="\n")
     part.replace(path)

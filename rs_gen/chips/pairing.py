@@ -29,9 +29,10 @@ def match_stems(a: Sequence[str], b: Sequence[str]) -> Match:
     Raises:
         PairError: Two files of one side share a stem, so that the pair is not clear.
     """
-    by_stem = _by_stem(b)
-    _by_stem(a)
-    pairs = [(name, by_stem[stem_of(name)]) for name in a if stem_of(name) in by_stem]
+    stems_a, stems_b = _by_stem(a), _by_stem(b)
+    pairs = [(name, stems_b[stem]) for stem, name in stems_a.items() if stem in stems_b]
+    if len(pairs) == len(a) == len(b):
+        return Match(pairs, [], [])
     return Match(pairs, *_alone(a, b, pairs))
 
 
@@ -83,11 +84,10 @@ def all_matched(match: Match, a: str, b: str, remedy: str) -> list[tuple[str, st
 
 
 def _by_stem(names: Sequence[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name in names:
-        other = found.setdefault(stem_of(name), name)
-        if other is not name:
-            raise PairError(f"{other} and {name} share a stem; keep one of them")
+    found = {stem_of(name): name for name in names}
+    if len(found) < len(names):
+        other = next(name for name in names if found[stem_of(name)] != name)
+        raise PairError(f"{other} and {found[stem_of(other)]} share a stem; keep one of them")
     return found
 
 

@@ -132,15 +132,21 @@ def describe(
     each = max(1, _PIXELS // len(drawn))
     heads: list[_Seen] = []
     kept: list[Pixels] = []
+    extremes: list[Pixels] = []
     for path in (paths[i] for i in drawn):
         head, pixels = _open(path, bands, half)
         heads.append(head)
         _refuse_other(path, paths[drawn[0]], head, heads[0])
-        kept.append(_draw(pixels, each, rng, extremes=stretch == "minmax"))
+        flat: Pixels = pixels.reshape(len(pixels), -1)
+        kept.append(flat[:, _places(flat.shape[1], each, rng)])
+        if stretch == "minmax":
+            ends = np.concatenate([flat.argmin(axis=1), flat.argmax(axis=1)])
+            extremes.append(flat[:, ends])
     samples = np.ma.concatenate(kept, axis=1)  # type: ignore[no-untyped-call]
     if np.ma.getmaskarray(samples).all(axis=1).any():
         raise ChipError(f"the {len(drawn)} chips looked at have a band without a valid pixel")
-    return _facts(heads, samples, Stretch.fit(samples, stretch, **options))
+    fitted = np.ma.concatenate([samples, *extremes], axis=1)  # type: ignore[no-untyped-call]
+    return _facts(heads, samples, Stretch.fit(fitted, stretch, **options))
 
 
 @dataclass(frozen=True)
@@ -163,15 +169,10 @@ def _open(
     return _Seen(len(pixels), str(pixels.dtype), (width, height), head), pixels
 
 
-def _draw(pixels: Pixels, each: int, rng: np.random.Generator, *, extremes: bool) -> Pixels:
-    """(C, at most ``each``) pixels of a chip, the same places in every band."""
-    flat: Pixels = pixels.reshape(len(pixels), -1)
-    places: Array = np.arange(flat.shape[1])
-    if each < flat.shape[1]:
-        places = rng.choice(flat.shape[1], each, replace=False)
-    if extremes:
-        places = np.concatenate([places, flat.argmin(axis=1), flat.argmax(axis=1)])
-    return flat[:, places]
+def _places(count: int, most: int, rng: np.random.Generator) -> Array:
+    """Places of at most ``most`` pixels among ``count``."""
+    places: Array = np.arange(count)
+    return places if count <= most else rng.choice(count, most, replace=False)
 
 
 def _refuse_other(path: str | Path, first: str | Path, head: _Seen, like: _Seen) -> None:

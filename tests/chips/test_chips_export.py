@@ -58,8 +58,9 @@ def test_chips_are_the_rasters_pixels_in_their_place(raster, tmp_path):
                     window = rasterio.windows.Window(row.col_off, row.row_off, 32, 32)
                     assert (cut.read() == whole.read(window=window)).all()
                     assert cut.transform == whole.window_transform(window)
-                    assert (cut.crs, cut.dtypes, cut.descriptions) == (
-                        whole.crs, whole.dtypes, whole.descriptions or cut.descriptions)  # fmt: skip
+                    assert (cut.crs, cut.dtypes) == (whole.crs, whole.dtypes)
+                    if side == "a":
+                        assert cut.descriptions == ("red", "green", "blue", "nir")
                     assert box(*cut.bounds).equals(row.geometry)
 
 
@@ -118,7 +119,7 @@ def test_a_validation_that_can_not_be_parted_is_said(raster, tmp_path):
 
 
 def test_holes_stay_holes_and_poor_chips_are_left_out(raster, tmp_path):
-    pixels = np.full((2, 64, 96), 7, "uint16")
+    pixels = np.random.default_rng(0).integers(1, 99, (2, 64, 96)).astype("uint16")
     pixels[:, :16, :32] = 0
     pixels[0, :, 32:64] = 0  # one band alone: still measured
     source = raster(pixels=pixels, nodata=0)
@@ -134,7 +135,8 @@ def test_holes_stay_holes_and_poor_chips_are_left_out(raster, tmp_path):
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 def test_holes_without_a_nodata_value_are_kept_too(raster, tmp_path, dtype):
-    pixels = np.ma.MaskedArray(np.full((1, 64, 64), 7, dtype), np.zeros((1, 64, 64), bool))
+    values = np.random.default_rng(0).integers(1, 99, (1, 64, 64)).astype(dtype)
+    pixels = np.ma.MaskedArray(values, np.zeros(values.shape, bool))
     pixels.mask[0, :4, :4] = True
     if dtype == "float32":
         pixels = pixels.filled(np.nan)
@@ -151,8 +153,8 @@ def test_a_target_elsewhere_is_warped_and_it_is_said(raster, tmp_path):
     source = raster("s.tif", pixels=ramp)
     finer = np.kron(ramp, np.ones((1, 2, 2), "float32"))
     target = raster("t.tif", pixels=finer, transform=UTM * Affine.scale(0.5))
-    with pytest.warns(GridWarning, match=r"t.tif is not on the grid of s.tif: warped from 5 in .*"
-                                         r"to 10 in EPSG:32633, average; resampling= chooses"):  # fmt: skip
+    said = r"t.tif is not on the grid of s.tif: warped from 5 .* to 10 in EPSG:32633, average"
+    with pytest.warns(GridWarning, match=said):
         export_chips(source, target, tmp_path / "out", 32, valid_share=0)
     how = read_card(tmp_path / "out")["provenance"]["rasters"][0]["targets"][0]["alignment"]
     assert how.startswith("warped from 5")
@@ -268,8 +270,8 @@ def test_an_area_that_misses_is_refused(raster, tmp_path):
 def test_no_chips_say_why(raster, tmp_path):
     pixels = np.ones((1, 64, 64), "uint16")
     pixels[0, ::2] = 0
-    with pytest.raises(ChipError, match=r"none of 4 windows gives a chip: 0 lie outside .* 4 have "
-                                        r"less than min_valid=1 measured; the best has 0.50"):  # fmt: skip
+    said = r"none of 4 windows gives a chip: 0 lie .* 4 have less than .* the best has 0.50"
+    with pytest.raises(ChipError, match=said):
         export_chips(raster(pixels=pixels, nodata=0), None, tmp_path / "out", 32)
     with pytest.raises(
         SettingError, match=r"size=256 leaves no window in source.tif of 64 x 64 px"
@@ -381,14 +383,15 @@ def test_a_failing_chip_leaves_nothing_half_written(raster, tmp_path, monkeypatc
         return real(*args, **options)
 
     monkeypatch.setattr(cutting, "geotiff", failing)
-    with pytest.raises(OSError, match="disk full"):
-        export_chips(raster(), None, tmp_path / "out", 32)
+    source = raster()
+    with pytest.raises(OSError, match=r"disk full"):
+        export_chips(source, None, tmp_path / "out", 32)
     for path in (tmp_path / "out" / "train_a").iterdir():
         assert not path.name.startswith(".")
         with rasterio.open(path) as chip:
             assert chip.read().min() > 0
     monkeypatch.undo()
-    assert export_chips(raster(), None, tmp_path / "out", 32).kept >= 5
+    assert export_chips(source, None, tmp_path / "out", 32).kept >= 5
 
 
 def test_progress_counts_every_window(raster, tmp_path):
@@ -437,7 +440,9 @@ def test_esris_cyclegan_is_written_and_read(raster, tmp_path, paired):
     source, target = raster("s.tif"), raster("t.tif", count=3, dtype="uint8")
     export_chips(source, target, tmp_path / "out", 32, style="esri_cyclegan", paired=paired)
     layout = find_layout(tmp_path / "out")
-    assert (layout.name, layout.kind) == ("esri_cyclegan", "pairs" if paired else "unpaired")
+    assert (layout.name, layout.kind) == ("esri_cyclegan", "unpaired")
+    if paired:
+        assert find_layout(tmp_path / "out", "pairs").kind == "pairs"
     for side, bands in (("A", 1), ("B", 3)):
         assert esri.read_map(tmp_path / "out" / side / "map.txt")[0] == ("images/000000000000.tif",)
         content = esri.read_json(tmp_path / "out" / side / esri.ACCUMULATED)
