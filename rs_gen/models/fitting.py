@@ -39,15 +39,13 @@ def split_settings(
     return for_game, for_recipe
 
 
-def unet_depth(size: int, most: int = 8) -> int:
-    """Levels of a U-Net for chips of this side: as many as it can be halved, at most ``most``.
+def unet_depth(size: int) -> int:
+    """Levels of a U-Net for chips of this side: as often as it can be halved, from 5 to 8.
 
-    A side that can't be halved five times is better cropped: then the depth for the next smaller
-    multiple of 32 is given, and ``check_chips`` tells what to do.
+    A side that can't be halved five times suits no U-Net; ``check_chips`` then tells what does.
     """
     halvings = (size & -size).bit_length() - 1
-    least = min(5, size.bit_length() - 1)
-    return min(most, max(halvings, least))
+    return min(8, max(halvings, 5))
 
 
 def check_chips(game: Game, data: Any) -> None:
