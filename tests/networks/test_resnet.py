@@ -12,9 +12,9 @@ def parameters(net):
 
 
 def test_the_published_network_has_its_published_size():
-    net = resnet_generator(3, 3)
-    assert parameters(net) == 11_378_179
-    assert parameters(resnet_generator(3, 3, blocks=6)) == 7_837_699
+    with torch.device("meta"):  # shapes alone
+        assert parameters(resnet_generator(3, 3)) == 11_378_179
+        assert parameters(resnet_generator(3, 3, blocks=6)) == 7_837_699
 
 
 def test_the_weights_have_their_published_names():

@@ -76,7 +76,7 @@ def apply(x, span, layer):
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(LAYER, min_size=1, max_size=4))
 def test_spans_are_what_impulses_find(layers):
     width = 150
