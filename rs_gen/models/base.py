@@ -15,6 +15,7 @@ from ..errors import SettingError, UnknownNameError
 from ..games.base import Game
 from ..games.package import Package, load
 from ..games.registry import create_game
+from ..networks.blocks import start_at
 from ..networks.device import pick_device
 from ..training.evaluate import PAIRED, evaluate, scorer_for
 from ..training.learner import fit
@@ -77,6 +78,8 @@ class Model:
         self.a, self.b, self.size = data.a, data.b, data.chip_size
         self.recipe = Recipe(**{"seed": data.seed, **for_recipe})
         self.game = self._new_game(for_game)
+        if chosen.start_at_mean:
+            self._start_at_mean()
         self.history, self.card = History(), None
         self.statistics: Any = {}
         self._scores: dict[str, Score] = {}
@@ -319,6 +322,12 @@ class Model:
             return create_game(
                 self.name, in_channels=self.a.count, out_channels=self.b.count, **settings
             ).eval()
+
+    def _start_at_mean(self) -> None:
+        for direction, side in zip(self.game.directions, (self.b, self.a), strict=False):
+            if len(side.mean) == side.count:
+                stored = np.array(side.mean, dtype="float64")[:, None, None]
+                start_at(self.game.generator(direction), side.stretch.encode(stored).ravel())
 
     def _gather(self) -> None:
         """Fill the norm statistics over the training chips, if the weights have changed."""

@@ -197,7 +197,7 @@ def game_learner(
         parts: Further callbacks.
     """
     device = pick_device(device)
-    place_game(game, device)
+    place_game(game, device, autocast_dtype(device, recipe.mixed_precision))
     learn = GameLearner(data, game, recipe, **options)
     learn.add_cbs([Mode(), Seeded(recipe.seed), Anneal(recipe), MixedPrecision()])
     learn.add_cbs([DiscriminatorStep(recipe), Count()])
@@ -208,11 +208,15 @@ def game_learner(
     return learn.add_cbs(list(parts))
 
 
-def place_game(game: nn.Module, device: torch.device) -> None:
-    """Move a game, with its convolutions' weights as the device likes them in memory."""
+def place_game(game: nn.Module, device: torch.device, dtype: torch.dtype | None) -> None:
+    """Move a game, with its weights in memory as convolutions in ``dtype`` like them.
+
+    In bfloat16 that is channels_last, also on a CPU: a CycleGAN step took 0.7 and a U-Net step 0.8
+    of the time (128 px, batch 1, one core with AMX). In float32 on a CPU it gains nothing.
+    """
     game.to(device)
-    if device.type == "cuda":
-        game.to(memory_format=torch.channels_last)
+    last = dtype is not None or device.type == "cuda"
+    game.to(memory_format=torch.channels_last if last else torch.contiguous_format)
 
 
 def batches(loader: Any, epoch: int, batch: int = 0) -> Iterator[tuple[Tensor, ...]]:

@@ -148,12 +148,13 @@ class TestPresets:
         assert preset_for("pix2pix", cuda=False) == "fast"
 
 
-class TestWithoutData:
-    @pytest.fixture(scope="class")
-    def loaded(self, pairs, tmp_path_factory):
-        path = tmp_path_factory.mktemp("models") / "m"
-        return Pix2Pix.from_model(Pix2Pix(pairs, **TINY).save(path, compute_metrics=False))
+@pytest.fixture(scope="module")
+def loaded(pairs, tmp_path_factory):
+    path = tmp_path_factory.mktemp("models") / "m"
+    return Pix2Pix.from_model(Pix2Pix(pairs, **TINY).save(path, compute_metrics=False))
 
+
+class TestWithoutData:
     @pytest.mark.parametrize("what", ["fit", "lr_find", "show_results", "compute_metrics"])
     def test_it_says_what_is_missing(self, loaded, what):
         text = rf"{what} needs data; load with Pix2Pix.from_model\(path, data\)"
