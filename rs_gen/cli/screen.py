@@ -51,6 +51,8 @@ class _Listening:
         self._warnings = warnings.catch_warnings()
         self._warnings.__enter__()
         warnings.simplefilter("default")
+        for category in (FutureWarning, DeprecationWarning, PendingDeprecationWarning):
+            warnings.simplefilter("ignore", category)  # for programmers, not for analysts
         warnings.showwarning = lambda message, *_, **__: self.say("warning", str(message))
         self._handler = _Handler(self)
         logger = logging.getLogger("rs_gen")

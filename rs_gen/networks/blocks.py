@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import ChipError
+from ..errors import ChipError, SettingError
 from .norm import norm
 
 
@@ -151,4 +153,23 @@ def init_normal(net: nn.Module, deviation: float = 0.02) -> nn.Module:
         elif isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.weight, 1.0, deviation)
             nn.init.zeros_(module.bias)
+    return net
+
+
+def start_at(net: nn.Module, colour: Sequence[float]) -> nn.Module:
+    """Make an untrained generator give about one colour everywhere, and return it.
+
+    Under tanh the last bias must travel far from zero before it meets bright maps; Adam moves it by
+    no more than the learning rate a step. Starting there saves the first hundred steps.
+
+    Args:
+        net: Ends in a convolution followed by tanh.
+        colour: In [-1, 1], one value a band of the output; the target's mean.
+    """
+    last = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d)][-1]
+    if last.bias is None or len(last.bias) != len(colour):
+        raise SettingError(f"a colour of {len(colour)} bands does not suit the last layer, {last}")
+    with torch.no_grad():
+        last.bias.copy_(torch.atanh(torch.tensor(colour, dtype=torch.float32).clamp(-0.95, 0.95)))
+        last.weight.mul_(0.3)  # or the random features would still drown the colour
     return net

@@ -179,6 +179,7 @@ class DepthwiseConv2d(nn.Conv2d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C, H', W') in the dtype of ``x``."""
         if x.device.type != "cpu" or not self.training:
             return super().forward(x)
         with torch.autocast("cpu", enabled=False):

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from rs_gen.errors import ChipError
-from rs_gen.networks.blocks import BlurPool, Residual, check_size, init_normal
+from rs_gen.errors import ChipError, SettingError
+from rs_gen.networks.blocks import BlurPool, Residual, check_size, init_normal, start_at
 from rs_gen.networks.resnet import resnet_generator
 from rs_gen.networks.unet import unet_generator
 
@@ -75,3 +75,13 @@ def test_weights_start_small_and_normal():
     assert net[0].bias.abs().max() == 0
     assert net[1].weight.mean().item() == pytest.approx(1, abs=1e-2)
     assert net[1].weight.std().item() == pytest.approx(0.02, rel=0.05)
+
+
+def test_a_generator_can_start_at_a_colour():
+
+    torch.manual_seed(0)
+    net = start_at(resnet_generator(3, 2, width=4, blocks=1), (0.8, -0.5)).eval()
+    mean = net(torch.rand(1, 3, 32, 32) * 2 - 1).mean((0, 2, 3))
+    assert torch.allclose(mean, torch.tensor([0.8, -0.5]), atol=0.1)
+    with pytest.raises(SettingError, match="a colour of 3 bands"):
+        start_at(net, (0, 0, 0))
