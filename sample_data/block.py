@@ -17,11 +17,16 @@ import shapely
 from affine import Affine
 from rasterio.features import rasterize
 
-from sample_data.features import Features, Land
+from sample_data.features import Features
 from sample_data.kinds import KINDS
+from sample_data.land import Land
 
-SIDE = 512  # pixels
 REACH = 56.0  # metres: the longest shadow
+
+
+def side(resolution: float) -> int:
+    """Pixels along a block's side: fewer where a pixel is larger, so that a block is no county."""
+    return 512 if resolution <= 2 else 256 if resolution <= 5 else 128
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,11 @@ class Block:
     row: int
 
     @property
+    def side(self) -> int:
+        """Pixels along a side, without the margin."""
+        return side(self.resolution)
+
+    @property
     def margin(self) -> int:
         """Pixels known on each side beyond the block."""
         return int(np.ceil(REACH / self.resolution)) + 2
@@ -50,12 +60,12 @@ class Block:
     @property
     def cols(self) -> np.ndarray:
         """Column indices of pixels, with the margin, counted from the lattice's origin."""
-        return np.arange(-self.margin, SIDE + self.margin) + self.col * SIDE
+        return np.arange(-self.margin, self.side + self.margin) + self.col * self.side
 
     @property
     def rows(self) -> np.ndarray:
         """Row indices, with the margin, growing to the south."""
-        return np.arange(-self.margin, SIDE + self.margin) + self.row * SIDE
+        return np.arange(-self.margin, self.side + self.margin) + self.row * self.side
 
     @property
     def x(self) -> np.ndarray:
@@ -70,7 +80,7 @@ class Block:
     @property
     def core(self) -> tuple[slice, slice]:
         """Rows and columns of the block itself inside an array with the margin."""
-        inner = slice(self.margin, self.margin + SIDE)
+        inner = slice(self.margin, self.margin + self.side)
         return inner, inner
 
     @cached_property
@@ -78,10 +88,9 @@ class Block:
         """What may be seen in the block and its margin, in painting order; row 0 is a meadow."""
         reach = (self.margin + 1) * self.resolution
         left, top = self.x[self.margin], self.y[self.margin]
-        side = SIDE * self.resolution
-        found = self.land.features(
-            (left - reach, top - side - reach, left + side + reach, top + reach)
-        )
+        span = self.side * self.resolution
+        bounds = (left - reach, top - span - reach, left + span + reach, top + reach)
+        found = self.land.features(bounds)
         nowhere = Features.of([(None, None, "meadow", (0.0, 0.0, 0.0))])
         return Features(*(np.concatenate(pair) for pair in zip(nowhere, found, strict=True)))
 
@@ -108,11 +117,11 @@ class Block:
         return self.features.number[:, 2].astype(np.float32)[self.ids]
 
     def classes(self) -> np.ndarray:
-        """(1, SIDE, SIDE) uint8: keys of ``CLASSES``."""
+        """(1, side, side) uint8: keys of ``CLASSES``."""
         return _LABELS[self.kinds[self.core]][None]
 
     def unmeasured(self, wedge: tuple[float, float, float] | None) -> np.ndarray | None:
-        """(SIDE, SIDE) True where ``a * x + b * y > c``; None without a wedge."""
+        """(side, side) True where ``a * x + b * y > c``; None without a wedge."""
         if wedge is None:
             return None
         a, b, c = wedge

@@ -13,7 +13,7 @@ from sample_data.noise import chance, generator
 from sample_data.parcels import Cut, Parcel, divide
 
 if TYPE_CHECKING:
-    from sample_data.features import Land
+    from sample_data.land import Land
 
 Row = tuple[Any, Any, str, tuple[float, float, float]]
 _BRIDGE = {"main road": 160.0, "street": 70.0, "highway": np.inf}  # metres over water
@@ -29,37 +29,36 @@ def build(land: Land, i: int, j: int) -> list[Row]:
     box = (*ring.min(0), *ring.max(0))
     cover = land.cover(box)
     wet = cover.named("water")
-    around = _curves(land, i, j, wet)
+    own = _curves(land, [(0, i, j), (1, i, j)], wet)
+    others = _curves(land, [(0, i, j + 1), (1, i + 1, j)], wet)
     random = generator(land.seed, 101, i, j)
     sample = landuse.sampler(land.fields, box)
     chord = ring[len(ring) * 3 // 8] - ring[len(ring) * 7 // 8]  # from the west to the east
     angle = float(np.arctan2(chord[1], chord[0]))
     pieces = list(divide(ring, angle, lambda at: landuse.size(*sample(at)), random.random))
     inner = _paths([p for p in pieces if isinstance(p, Cut)], sample, wet, random)
-    blocked = [*cover.shape, *(row[0] for row in around + inner if row[2] != "median")]
+    blocked = [*cover.shape, *(row[0] for row in own + others + inner)]
     tree = shapely.STRtree(np.array(blocked, object))
     industry = chance(land.seed, 103, i, j) < 0.2
-    rows = [row for row in around if row[3][0] > 0]
-    rows = [(shape, line, name, (0.0, 0.0, 0.0)) for shape, line, name, _ in rows] + inner
+    rows = own + inner
     for parcel in (p for p in pieces if isinstance(p, Parcel)):
         use = landuse.settle(parcel, *sample(parcel.ring.mean(0)), industry, random)
-        rows.append((_polygon(parcel.ring), None, use.name, (use.tone, parcel.angle, 0.0)))
+        rows.append((shapely.Polygon(parcel.ring), None, use.name, (use.tone, parcel.angle, 0.0)))
         rows += _standing(use, tree)
     return rows
 
 
-def _curves(land: Land, i: int, j: int, wet: np.ndarray) -> list[Row]:
-    """The roads around a face; the tone of its own is 1, that of its neighbours' 0."""
+def _curves(land: Land, sides: list[tuple[int, int, int]], wet: np.ndarray) -> list[Row]:
+    """The roads on some sides, (axis, i, j), of a face; none where the way over water is long."""
     rows = []
-    sides = ((0, i, j, 1.0), (1, i, j, 1.0), (0, i, j + 1, 0.0), (1, i + 1, j, 0.0))
-    for axis, a, b, own in sides:
-        line = shapely.LineString(land.network.curve(axis, a, b))
-        name = land.network.rank(axis, a, b)
+    for side in sides:
+        line = shapely.LineString(land.network.curve(*side))
+        name = land.network.rank(*side)
         over = shapely.length(shapely.intersection(line, wet)).sum() if len(wet) else 0.0
         if over < _BRIDGE[name]:
-            rows.append(_along(line, name, own))
+            rows.append(_along(line, name))
             if name == "highway":
-                rows.append(_along(line, "median", own))
+                rows.append(_along(line, "median"))
     return rows
 
 
@@ -77,22 +76,18 @@ def _paths(cuts: list[Cut], sample: Any, wet: np.ndarray, random: np.random.Gene
     return rows
 
 
-def _along(line: shapely.LineString, name: str, tone: float = 0.0) -> Row:
+def _along(line: shapely.LineString, name: str) -> Row:
     kind = KINDS[INDEX[name]]
     shape = shapely.buffer(line, (kind.width or 5.0) / 2, quad_segs=2)
-    return (shape, line, name, (tone, 0.0, 0.0))
+    return (shape, line, name, (0.0, 0.0, 0.0))
 
 
 def _standing(use: landuse.Use, tree: shapely.STRtree) -> list[Row]:
     """Buildings that stand in no water, wood or road."""
-    shapes = np.array([_polygon(b.ring) for b in use.buildings], object)
+    shapes = np.array([shapely.Polygon(b.ring) for b in use.buildings], object)
     taken = set(tree.query(shapes, predicate="intersects")[0].tolist()) if len(shapes) else ()
     return [
         (shapes[n], None, b.name, (float(use.roofs[n]), b.angle, b.height))
         for n, b in enumerate(use.buildings)
         if n not in taken
     ]
-
-
-def _polygon(ring: np.ndarray) -> shapely.Polygon:
-    return shapely.Polygon(ring)

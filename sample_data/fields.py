@@ -28,7 +28,7 @@ class Fields:
     def cover(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Water and forest on a lattice with a step of 8 m, both positive inside.
 
-        A forest keeps two metres from water, so the two never overlap.
+        A forest ends where water begins: the two never overlap.
         """
         wide = (_grown(x), _grown(y))
         bend = self._river.grid(*wide)
@@ -40,8 +40,8 @@ class Fields:
         water = np.maximum(river, lake)
         town = self.town.grid(x, y) + self.town_level
         wood = (self._forest.grid(x, y) - 0.4 + 0.35 * self._woody.grid(x, y)) * 60
-        wood -= 260 * np.clip(town + 0.2, 0, 2)  # no streets below the trees
-        return water, np.minimum(wood, -water - 2)
+        wood -= 900 * np.clip(town + 0.2, 0, 2)  # no streets below the trees
+        return water, np.minimum(wood, -water)
 
     @cached_property
     def town(self) -> Noise:

@@ -78,7 +78,7 @@ KINDS = (
          (0.4, 0.6, 0.55, 0.3), 0.1, 0, 2.8, -10.5),
     Kind("orchard", FIELD, GROUND, "soil", _GRASS, (0.8, 0.75, 0.7, 0.5), 0.12, 0.33, 0, -9.5),
     Kind("farmyard", BUILT, GROUND, "gravel", _GRASS, (0.5, 0.5, 0.45, 0.3), 0.3, 0.1, 0, -8),
-    Kind("residential", BUILT, GROUND, "gravel", _GRASS, (0.8, 0.72, 0.7, 0.5), 0.3, 0.26, 0, -8),
+    Kind("residential", BUILT, GROUND, "gravel", _GRASS, (0.85, 0.8, 0.8, 0.6), 0.26, 0.15, 0, -8),
     Kind("centre", BUILT, GROUND, "concrete", _GRASS, (0.22, 0.2, 0.18, 0.1), 0.2, 0.1, 0, -6.5),
     Kind("industrial", BUILT, GROUND, "asphalt", _GRASS, (0.1,) * 4, 0.15, 0.015, 0, -9),
     Kind("park", GRASS, GROUND, "soil", _GRASS, (0.95, 0.9, 0.9, 0.7), 0.1, 0.22, 0, -10.5),
@@ -92,10 +92,10 @@ KINDS = (
     Kind("main road", ROAD, ROADS, "asphalt", _all("gravel"), _BARE, 0.04, 0, 0, -17, 10.0),
     Kind("highway", ROAD, ROADS, "asphalt", _all("concrete"), (0.2,) * 4, 0.04, 0, 0, -18, 23.0),
     Kind("median", GRASS, ROADS, "soil", _GRASS, (0.9, 0.8, 0.8, 0.6), 0.12, 0, 0, -12, 2.6),
-    Kind("house", BUILDING, BUILDINGS, "red roof", _all("dark roof"), _BARE, 0.02, 0, 0, -3),
+    Kind("house", BUILDING, BUILDINGS, "red roof", _all("dark roof"), _BARE, 0.02, 0, 0, -4),
     Kind("barn", BUILDING, BUILDINGS, "dark roof", _all("red roof"), _BARE, 0.02, 0, 0, -2),
-    Kind("block", BUILDING, BUILDINGS, "grey roof", _all("white roof"), _BARE, 0.03, 0, 0, 0),
-    Kind("hall", BUILDING, BUILDINGS, "white roof", _all("grey roof"), _BARE, 0.02, 0, 0, 1),
+    Kind("block", BUILDING, BUILDINGS, "grey roof", _all("white roof"), _BARE, 0.03, 0, 0, -3),
+    Kind("hall", BUILDING, BUILDINGS, "white roof", _all("grey roof"), _BARE, 0.02, 0, 0, -1),
 )  # fmt: skip
 
 INDEX = {kind.name: i for i, kind in enumerate(KINDS)}

@@ -54,7 +54,7 @@ def sampler(
 def size(density: float, habit: float) -> float:
     """Square metres of a usual parcel."""
     if density > 0:
-        return 9000.0 if density > 0.95 else 13500.0
+        return 9000.0 if density > 0.95 else 10000.0
     fields = 30000.0 * float(np.exp(0.55 * np.clip(habit, -1.6, 1.6)))
     return 20000.0 if density > -0.2 else fields
 
@@ -88,7 +88,7 @@ def settle(
         name, found = _suburb(parcel, density, industry, random)
     else:
         name, found = _country(parcel, density, habit, random)
-    roofs = 0.75 * np.clip(habit, -1, 1) + 0.9 * (2 * random.random(len(found)) - 1)
+    roofs = 0.6 * np.clip(habit, -1, 1) + 1.3 * (2 * random.random(len(found)) - 1)
     return Use(name, tone, found, np.clip(roofs, -1, 1))
 
 
@@ -103,8 +103,8 @@ def _suburb(
     parcel: Parcel, density: float, industry: bool, random: np.random.Generator
 ) -> tuple[str, list[Building]]:
     lot, ring, angle = random.random(), parcel.ring, parcel.angle
-    if industry and lot < 0.7:
-        return "industrial", built.scattered(ring, angle, built.HALLS, 14, random)
+    if industry and lot < 0.55:
+        return "industrial", built.scattered(ring, angle, built.HALLS, 26, random)
     if lot > 0.94:
         return "park", []
     if lot > 0.86 and density > 0.2:

@@ -10,6 +10,7 @@ import numpy as np
 from sample_data.noise import Noise
 
 _CLOUD_HEIGHT = 900.0  # metres
+_EDGE = 1.9  # opacity over deviations of the clouds' noise: how hard their edges are
 _SUNS = {"spring": (148, 46), "summer": (142, 58), "autumn": (160, 38), "winter": (168, 27)}
 
 
@@ -101,16 +102,16 @@ def clouds(
         y: Rows in metres.
         sun: Their shadows lie away from it.
     """
-    noise, level = Noise(seed * 17 + 3, 1300, 7, 0.55), _level(seed, cover)
+    noise, level = Noise(seed * 17 + 3, 800, 6, 0.55), _level(seed, cover)
     east, north = (part * _CLOUD_HEIGHT / sun.climb for part in sun.towards)
-    above = np.clip((noise.grid(x, y) - level) * 1.9, 0, 1)
-    between = np.clip((noise.grid(x + east, y + north) - level) * 1.9, 0, 1)
+    above = np.clip((noise.grid(x, y) - level) * _EDGE, 0, 1)
+    between = np.clip((noise.grid(x + east, y + north) - level) * _EDGE, 0, 1)
     return above * above * (3 - 2 * above), between
 
 
 @lru_cache(maxsize=16)
 def _level(seed: int, cover: float) -> float:
-    """The value that this share of a wide sky exceeds by enough to be seen."""
-    lattice = np.arange(160) * 211.0
-    field = Noise(seed * 17 + 3, 1300, 4, 0.55).grid(lattice, lattice)
-    return float(np.quantile(field, 1 - cover)) - 0.25 * cover
+    """The value above which clouds begin, so that this share of a wide sky is half hidden."""
+    lattice = np.arange(400) * 41.0
+    field = Noise(seed * 17 + 3, 800, 6, 0.55).grid(lattice, lattice)
+    return float(np.quantile(field, 1 - cover)) - 0.5 / _EDGE

@@ -12,22 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import shapely
 
 from rs_gen.errors import RSGenError, SettingError
 from rs_gen.raster.files import whole_or_not
 from rs_gen.raster.grid import Grid
-from rs_gen.raster.tiles import count, walk
 from rs_gen.raster.writer import geotiff
 from sample_data import spectra
-from sample_data.block import SIDE
 from sample_data.kinds import CLASSES, SEASONS
 from sample_data.options import Options
 from sample_data.world import LOOKS, World
 
 ORIGIN = (499712.0, 5402624.0)  # metres; on the lattice of blocks for 0.5, 1, 2, 4 and 8 m
-_WINDOW = 2 * SIDE
-_LARGEST = 1600.0  # metres: no feature is longer
 Progress = Callable[..., Iterable[Any]]
 
 
@@ -89,11 +84,11 @@ def write_scene(
             look: stack.enter_context(geotiff(path, grid, tags=tags, **_profile(look, chosen)))
             for look, path in paths.items()
         }
-        tiles = walk(grid.shape, _WINDOW)
-        for tile in progress(tiles, total=count(grid.shape, _WINDOW), label="drawing"):
-            drawn = world.draw(grid.crop(tile.write), looks, **options)
+        windows = world.windows(grid)
+        for window in progress(windows, total=len(windows), label="drawing"):
+            drawn = world.draw(grid.crop(window), looks, **options)
             for look, picture in drawn.items():
-                writers[look].write(picture, tile.write)
+                writers[look].write(picture, window)
     if vectors:
         paths["vectors"] = _write_vectors(folder / "vectors.gpkg", world, grid)
     return paths
@@ -129,17 +124,9 @@ def _half_plane(grid: Grid, share: float) -> tuple[float, float, float]:
 
 def _write_vectors(path: Path, world: World, grid: Grid) -> Path:
     """All features of a scene, a part of the land at a time."""
-    left, bottom, right, top = grid.bounds
-    scene = shapely.box(left, bottom, right, top)
     started: set[str] = set()
     with whole_or_not(path) as part:
-        for piece in _pieces(grid.bounds):
-            table = world.vectors(_grown(piece, _LARGEST))
-            box = table.geometry.bounds
-            x = ((box.minx + box.maxx) / 2).clip(left, right - 1e-6)
-            y = ((box.miny + box.maxy) / 2).clip(bottom, top - 1e-6)
-            mine = (x >= piece[0]) & (x < piece[2]) & (y >= piece[1]) & (y < piece[3])
-            table = table[mine & table.intersects(scene)]
+        for table in world.vector_parts(grid.bounds):
             for layer, some in table.groupby(_layer(table)):
                 some.to_file(part, layer=layer, driver="GPKG", append=layer in started)
                 started.add(layer)
@@ -149,17 +136,6 @@ def _write_vectors(path: Path, world: World, grid: Grid) -> Path:
 def _layer(table: Any) -> np.ndarray:
     names = {"road": "roads", "building": "buildings"}
     return np.array([names.get(name, "areas") for name in table["class"]], object)
-
-
-def _pieces(bounds: tuple[float, ...], side: float = 8192.0) -> Iterator[tuple[float, ...]]:
-    left, bottom, right, top = bounds
-    for y in np.arange(bottom, top, side):
-        for x in np.arange(left, right, side):
-            yield x, y, min(x + side, right), min(y + side, top)
-
-
-def _grown(bounds: tuple[float, ...], by: float) -> tuple[float, float, float, float]:
-    return bounds[0] - by, bounds[1] - by, bounds[2] + by, bounds[3] + by
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -37,10 +37,11 @@ class Network:
         """
         di, dj = (1, 0) if axis == 0 else (0, 1)
         a, b, c, d = (self.crossing(i + k * di, j + k * dj) for k in (-1, 0, 1, 2))
-        t = np.linspace(0, 1, _STEPS + 1)[:, None]
-        return b + 0.5 * (
+        t = np.linspace(0, 1, _STEPS + 1)[1:-1, None]
+        inner = b + 0.5 * (
             (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3
         )
+        return np.concatenate([b[None], inner, c[None]])  # ends exactly at the crossings
 
     def rank(self, axis: int, i: int, j: int) -> str:
         """What kind of road the curve is: highway, main road or street."""

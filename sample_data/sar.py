@@ -18,7 +18,7 @@ _CROSS = {WATER: -7.0, FOREST: -5.5, BUILDING: -8.0}  # VH against VV in dB; els
 
 
 def sar(block: Block, options: Options) -> np.ndarray:
-    """(polarisations, SIDE, SIDE) float32 in dB; NaN where nothing was measured."""
+    """(polarisations, side, side) float32 in steps of 1/64 dB; NaN where nothing was measured."""
     rows, cols = block.core
     power = [_power(block, name)[block.core] for name in options.polarisations]
     seed = block.land.seed * 37
@@ -26,6 +26,7 @@ def sar(block: Block, options: Options) -> np.ndarray:
     for band in range(len(out)):
         col, row = block.cols[None, cols], block.rows[rows, None]
         out[band] += speckle(col, row, seed + band, options.sar_looks)
+    out = np.rint(out * 64) / np.float32(64)  # finer would only be noise that can't be compressed
     hole = block.unmeasured(options.wedge)
     if hole is not None:
         out[:, hole] = np.nan
@@ -43,7 +44,7 @@ def _power(block: Block, polarisation: str) -> np.ndarray:
     cross = 0.25 if polarisation == "VH" else 1.0
     # A roof is nearer to the radar than its foot, so it is seen west of where it stands.
     leant = (shade(tops, (1.0, 0.0), slant, reach, step) > 0) & (tops == 0)
-    power += cross * 0.5 * leant
+    power += cross * 0.2 * leant
     # Wall and ground make a corner that sends the beam straight back.
     wall = np.clip(np.diff(tops, axis=1, append=tops[:, -1:]), 0, 25)
     power += cross * 0.55 * wall * min(1.0, 1.5 / step)

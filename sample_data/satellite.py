@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from sample_data import spectra
-from sample_data.block import SIDE, Block
+from sample_data.block import Block
 from sample_data.kinds import BUILDING, FIELD, INDEX, KINDS, SEASONS, WATER
 from sample_data.light import Sun, clouds, shade
 from sample_data.noise import Noise, gaussian
@@ -28,7 +28,7 @@ _LEAVES = {  # broadleaved trees by season: two materials that a tree's tone cho
 
 
 def satellite(block: Block, options: Options) -> np.ndarray:
-    """(bands, SIDE, SIDE) uint16: reflectance x 10,000 of a block; 0 where nothing was measured.
+    """(bands, side, side) uint16: reflectance x 10,000 of a block; 0 where nothing was measured.
 
     A measured pixel is at least 1.
     """
@@ -43,7 +43,7 @@ class _View:
         self.sun = Sun.of(options.season)
         self.season = SEASONS.index(options.season)
         edge = block.margin - 1
-        self.inner = (slice(edge, edge + SIDE + 2),) * 2
+        self.inner = (slice(edge, edge + block.side + 2),) * 2
         self.ids = block.ids[self.inner]
         self.kinds = block.kinds[self.inner]
         self.x, self.y = block.x[self.inner[1]], block.y[self.inner[0]]
@@ -58,7 +58,7 @@ class _View:
         leaves, glint = self._leaves(), self._glint()
         sky = spectra.scattered(self.bands)
         veil = self._veil()
-        out = np.empty((len(self.bands), SIDE, SIDE), np.uint16)
+        out = np.empty((len(self.bands), self.block.side, self.block.side), np.uint16)
         for band in range(len(self.bands)):
             low, high = ground[:, band][self.ids], plants[:, band][self.ids]
             seen = low + (high - low) * share
@@ -195,7 +195,7 @@ class _View:
         return seen
 
     def _stored(self, seen: np.ndarray, band: int) -> np.ndarray:
-        """(SIDE, SIDE) stored values: blurred by the optics, with the sensor's noise."""
+        """(side, side) stored values: blurred by the optics, with the sensor's noise."""
         rows = seen[:-2] * 0.17 + seen[1:-1] * 0.66 + seen[2:] * 0.17
         sharp = rows[:, :-2] * 0.17 + rows[:, 1:-1] * 0.66 + rows[:, 2:] * 0.17
         if self.options.noise:

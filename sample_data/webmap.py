@@ -9,7 +9,7 @@ import numpy as np
 import shapely
 from affine import Affine
 
-from sample_data.block import SIDE, Block, burn
+from sample_data.block import Block, burn
 from sample_data.kinds import FIELD, INDEX, KINDS
 
 _FINE = 3  # pixels are painted this much finer and averaged: soft edges
@@ -40,7 +40,7 @@ Paint = Callable[[Sequence[Any] | np.ndarray, Colour], None]
 
 
 def webmap(block: Block) -> np.ndarray:
-    """(3, SIDE, SIDE) uint8: red, green, blue."""
+    """(3, side, side) uint8: red, green, blue."""
     palette: list[Colour] = [_LAND]
     painted: list[Any] = []
     values: list[int] = []
@@ -54,9 +54,9 @@ def webmap(block: Block) -> np.ndarray:
     _areas(block, paint)
     _roads(block, paint)
     _houses(block, paint)
-    rows, cols = block.core
-    edge = block.transform * Affine.translation(cols.start, rows.start) * Affine.scale(1 / _FINE)
-    fine = burn(painted, values, edge, (SIDE * _FINE,) * 2, "uint8")
+    r, m = block.resolution, block.margin
+    edge = Affine(r / _FINE, 0, block.transform.c + m * r, 0, -r / _FINE, block.transform.f - m * r)
+    fine = burn(painted, values, edge, (block.side * _FINE,) * 2, "uint8")
     return _averaged(fine, np.array(palette, np.uint8))
 
 
@@ -78,9 +78,9 @@ def _roads(block: Block, paint: Paint) -> None:
             mine = lines[block.features.kind == INDEX[name]]
             width = max(KINDS[INDEX[name]].width, least * block.resolution)
             if casing and border:
-                paint(shapely.buffer(mine, width / 2 + 0.9 * block.resolution, 4), border)
+                paint(shapely.buffer(mine, width / 2 + 0.9 * block.resolution, quad_segs=4), border)
             if not casing:
-                paint(shapely.buffer(mine, width / 2, 4), fill)
+                paint(shapely.buffer(mine, width / 2, quad_segs=4), fill)
 
 
 def _houses(block: Block, paint: Paint) -> None:

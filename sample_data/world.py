@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
+from rasterio.windows import Window
 
 from rs_gen.errors import SettingError, UnknownNameError
 from rs_gen.raster.grid import Grid
-from sample_data.block import SIDE, Block
-from sample_data.features import Bounds, Land
+from sample_data.block import Block, side
+from sample_data.features import Bounds, Features
 from sample_data.kinds import CLASSES, INDEX, KINDS
+from sample_data.land import Land
 from sample_data.options import Options
 from sample_data.sar import sar
 from sample_data.satellite import satellite
@@ -95,22 +98,27 @@ class World:
             in metres (NaN elsewhere), geometry: lines for roads, else polygons. They overlap as
             they are painted: a field goes on below the wood that hides a part of it.
         """
+        return self._table(self.land.features(bounds), bounds)
+
+    def vector_parts(self, bounds: Bounds, faces: int = 40) -> Iterator[geopandas.GeoDataFrame]:
+        """The rows of ``vectors`` a few ``faces`` at a time, each row once: for large places."""
+        parts = self.land.parts(bounds)
+        while some := list(islice(parts, faces)):
+            yield self._table(Features.join(some), bounds)
+
+    def _table(self, found: Features, bounds: Bounds) -> geopandas.GeoDataFrame:
         import geopandas
 
-        found = self.land.features(bounds)
         kinds = [KINDS[k] for k in found.kind]
         geometry = np.where(found.line == None, found.shape, found.line)  # noqa: E711 - elementwise
-        table = geopandas.GeoDataFrame(
-            {
-                "class": [CLASSES[kind.label][0] for kind in kinds],
-                "kind": [kind.name for kind in kinds],
-                "layer": [kind.layer for kind in kinds],
-                "width": [kind.width or np.nan for kind in kinds],
-                "height": np.where(found.number[:, 2] > 0, found.number[:, 2], np.nan),
-            },
-            geometry=geometry,
-            crs=self.crs,
-        )
+        columns = {
+            "class": [CLASSES[kind.label][0] for kind in kinds],
+            "kind": [kind.name for kind in kinds],
+            "layer": [kind.layer for kind in kinds],
+            "width": [kind.width or np.nan for kind in kinds],
+            "height": np.where(found.number[:, 2] > 0, found.number[:, 2], np.nan),
+        }
+        table = geopandas.GeoDataFrame(columns, geometry=geometry, crs=self.crs)
         meets = shapely.intersects(geometry, shapely.box(*bounds))
         return table[meets & (found.kind != INDEX["median"])].reset_index(drop=True)
 
@@ -138,6 +146,21 @@ class World:
         )
         return Grid(shape, Affine(resolution, 0, left, 0, -resolution, top), self.crs)
 
+    def windows(self, grid: Grid, blocks: int = 2) -> list[Window]:
+        """Windows that cover a grid once and cut no block in two, but for those at its edges.
+
+        Drawing a grid by these costs least. Each has a side of at most ``blocks`` blocks.
+        """
+        size, (height, width) = grid.transform.a, grid.shape
+        step = blocks * side(size)
+        rows = _steps(_whole(-grid.transform.f, size)[0], height, step)
+        cols = _steps(_whole(grid.transform.c, size)[0], width, step)
+        return [
+            Window(left, top, right - left, bottom - top)
+            for top, bottom in pairwise(rows)
+            for left, right in pairwise(cols)
+        ]
+
     def _draw_block(
         self, index: tuple, looks: tuple[str, ...], options: Options
     ) -> dict[str, np.ndarray]:
@@ -150,18 +173,28 @@ def _blocks(grid: Grid) -> Iterator[tuple[tuple, tuple[slice, slice], tuple[slic
     size = grid.transform.a
     col, phase_x = _whole(grid.transform.c, size)
     row, phase_y = _whole(-grid.transform.f, size)
-    height, width = grid.shape
-    for j in range(row // SIDE, (row + height - 1) // SIDE + 1):
-        for i in range(col // SIDE, (col + width - 1) // SIDE + 1):
-            top, left = max(j * SIDE, row), max(i * SIDE, col)
-            bottom = min((j + 1) * SIDE, row + height)
-            right = min((i + 1) * SIDE, col + width)
-            target = slice(top - row, bottom - row), slice(left - col, right - col)
-            source = (
-                slice(top - j * SIDE, bottom - j * SIDE),
-                slice(left - i * SIDE, right - i * SIDE),
-            )
-            yield (size, (phase_x, -phase_y), i, j), target, source
+    length = side(size)
+    (first_row, last_row), (first_col, last_col) = (
+        (first, first + count) for first, count in zip((row, col), grid.shape, strict=True)
+    )
+    for j in range(first_row // length, (last_row - 1) // length + 1):
+        for i in range(first_col // length, (last_col - 1) // length + 1):
+            rows = _shared(j * length, length, first_row, last_row)
+            cols = _shared(i * length, length, first_col, last_col)
+            index = (size, (phase_x, -phase_y), i, j)
+            yield index, (rows[0], cols[0]), (rows[1], cols[1])
+
+
+def _shared(start: int, length: int, first: int, last: int) -> tuple[slice, slice]:
+    """What a block's side shares with ``first`` to ``last``: there, and inside the block."""
+    low, high = max(start, first), min(start + length, last)
+    return slice(low - first, high - first), slice(low - start, high - start)
+
+
+def _steps(first: int, length: int, step: int) -> list[int]:
+    """0, the multiples of ``step`` between, and ``length``, when indices begin at ``first``."""
+    after = first // step * step + step
+    return [0, *(n - first for n in range(after, first + length, step)), length]
 
 
 def _whole(at: float, size: float) -> tuple[int, float]:
