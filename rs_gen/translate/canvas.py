@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from rasterio.windows import Window
 
 from ..raster.reader import Reader
-from ..raster.tiles import Window
 from ..raster.values import Stretch
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from rasterio.windows import Window
 
 from ..errors import AreaError, BandWarning, GridWarning, SettingError, TranslationError
 from ..raster.grid import Grid, clip
 from ..raster.pixels import checked_nodata, holds
 from ..raster.reader import RasterReader
-from ..raster.tiles import Window
 from ..raster.vector import read_area, window_of
 from .sides import Side
 

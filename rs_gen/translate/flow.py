@@ -12,9 +12,10 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+from rasterio.windows import Window
 
 from ..errors import Cancelled
-from ..raster.tiles import Tile, Window, count, inside, walk
+from ..raster.tiles import Tile, count, inside, walk
 from ..raster.vector import rasterize
 from ..raster.writer import RasterWriter
 from .canvas import Canvas

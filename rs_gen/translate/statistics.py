@@ -13,11 +13,12 @@ from itertools import islice
 
 import numpy as np
 import torch
+from rasterio.windows import Window
 from torch import Tensor, nn
 
 from ..errors import SettingError, TranslationError
 from ..networks.norm import gathering, norm_layers
-from ..raster.tiles import Window, walk
+from ..raster.tiles import walk
 from .canvas import Canvas, round_up
 
 log = logging.getLogger(__name__)

@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from affine import Affine
+from rasterio.windows import Window
 from torch import nn
 
 from .. import __version__
@@ -26,9 +28,8 @@ from ..errors import TranslationError
 from ..networks.device import autocast_dtype, pick_device
 from ..networks.norm import norm_layers
 from ..networks.reach import Reach, reach
-from ..raster.grid import Affine, Grid
+from ..raster.grid import Grid
 from ..raster.reader import ArrayReader, RasterReader, Reader
-from ..raster.tiles import Window
 from ..raster.writer import geotiff
 from . import checks
 from .canvas import Canvas

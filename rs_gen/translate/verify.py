@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from rasterio.windows import Window
 
-from ..raster.tiles import Tile, Window, inside, walk
+from ..raster.tiles import Tile, inside, walk
 from .canvas import Canvas, round_up
 from .engine import Engine
 from .plan import Plan
@@ -50,7 +51,7 @@ def verify(canvas: Canvas, engine: Engine, plan: Plan) -> Verification:
     """
     phase = plan.phase
     core = round_up(max(64, plan.halo), phase)
-    shape = tuple(min(n, 3 * core) for n in canvas.padded)
+    shape = min(canvas.padded[0], 3 * core), min(canvas.padded[1], 3 * core)
     top, left = (
         (n - side) // 2 // phase * phase for n, side in zip(canvas.padded, shape, strict=True)
     )

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from conftest import BYTES, grid_of, scene
 from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.windows import Window
+from translating import BYTES, grid_of, scene
 
 from rs_gen.raster.reader import ArrayReader
 from rs_gen.translate.canvas import Canvas, mirror

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import BYTES, scene, write
+from translating import BYTES, scene, write
 
 from rs_gen.errors import SettingError, ValueRangeError
 from rs_gen.raster.reader import RasterReader
@@ -14,8 +14,10 @@ HEIGHTS = Side(Stretch((0.0,), (10.0,)), "int16", -9999)
 
 
 def test_a_side_comes_from_a_card_a_stretch_or_a_side():
-    held = {"count": 3, "dtype": "uint8", "nodata": 0, "names": ["r", "g", "b"], "crs": "EPSG:1",
-            "stretch": BYTES.to_dict(), "resolution": [4.0, 9.0], "mean": [], "std": []}  # fmt: skip
+    held = {
+        "count": 3, "dtype": "uint8", "nodata": 0, "names": ["r", "g", "b"], "crs": "EPSG:1",
+        "stretch": BYTES.to_dict(), "resolution": [4.0, 9.0], "mean": [], "std": [],
+    }  # fmt: skip
     side = Side.of(held)
     assert side == Side(BYTES, "uint8", 0, ("r", "g", "b"), 6.0)
     assert Side.of(side) == side

@@ -8,7 +8,7 @@ import textwrap
 import numpy as np
 import pytest
 import rasterio
-from conftest import scene, write
+from translating import scene, write
 
 from rs_gen.errors import UnknownNameError
 from rs_gen.games.package import Card, load, save
@@ -62,15 +62,18 @@ def test_applying_needs_neither_fastai_nor_torchvision(tmp_path, package):
     path = write(tmp_path / "in.tif", scene((60, 60)), names=A["names"])
     program = f"""
         import json, sys
-        absent = ["fastai", "fastcore", "torchvision", "torchmetrics", "scipy", "matplotlib", "pandas"]
-        for name in absent:
+        absent = "fastai fastcore torchvision torchmetrics scipy matplotlib pandas"
+        for name in absent.split():
             sys.modules[name] = None  # importing it fails
         from rs_gen.translate.translator import Translator
         Translator.of({str(package)!r}, device="cpu")({str(path)!r}, {str(tmp_path / "out.tif")!r})
         print(json.dumps(sorted({{m.split(".")[0] for m in sys.modules}})))
     """
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert "geopandas" not in json.loads(done.stdout), "only an area of interest needs it"

@@ -4,7 +4,6 @@ import logging
 
 import pytest
 import torch
-from conftest import make_net
 from torch import nn
 
 from rs_gen.errors import SettingError, TranslationError
@@ -16,9 +15,7 @@ LARGE = (20480, 20480)
 
 
 def plan_of(reach=RESNET, shape=LARGE, *, tile=1024, batch=4, floats=64, memory=2**33):
-    return make_plan(
-        shape, reach, tile_size=tile, batch_size=batch, floats=floats, memory=memory
-    )
+    return make_plan(shape, reach, tile_size=tile, batch_size=batch, floats=floats, memory=memory)
 
 
 def test_tiles_are_as_asked_for():
@@ -76,7 +73,7 @@ def test_a_network_that_changes_the_size_is_refused():
 
 
 @pytest.mark.parametrize("kind", ["resnet-instance", "resnet-smooth", "unet-instance-5"])
-def test_networks_take_their_smallest_image(kind):
-    net = make_net(kind)
+def test_networks_take_their_smallest_image(nets, kind):
+    net = nets(kind)
     side = smallest_side(net, 32 if kind.startswith("unet") else 4)
     assert net(torch.zeros(1, 3, side, side)).shape[-1] == side

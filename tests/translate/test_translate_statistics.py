@@ -5,8 +5,8 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
-from conftest import BYTES, grid_of, scene
 from torch import nn
+from translating import BYTES, grid_of, scene
 
 from rs_gen.errors import SettingError
 from rs_gen.networks.norm import InstanceNorm
