@@ -14,7 +14,7 @@ from sample_data.make import write_scene
 FOLDER = Path(__file__).parent / "scenes"
 SCENES: dict[str, dict[str, Any]] = {
     "river": {"size": 256, "seed": 1, "resolution": 2.0, "origin": (500640.0, 5400064.0)},
-    "suburb": {"size": 256, "seed": 2, "origin": (506368.0, 5386240.0), "wedge": 0.06},
+    "suburb": {"size": 256, "seed": 2, "origin": (501600.0, 5398500.0), "wedge": 0.06},
 }
 
 

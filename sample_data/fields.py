@@ -46,9 +46,9 @@ class Fields:
     @cached_property
     def town(self) -> Noise:
         """Add ``town_level``: above 0 people live there, above 0.95 they live close together."""
-        return Noise(self.seed * 7 + 1, 2600, 3, 0.4)
+        return Noise(self.seed * 7 + 1, 1700, 3, 0.4)
 
-    town_level = -0.38
+    town_level = -0.6
 
     @cached_property
     def soil(self) -> Noise:

@@ -88,7 +88,7 @@ def settle(
         name, found = _suburb(parcel, density, industry, random)
     else:
         name, found = _country(parcel, density, habit, random)
-    roofs = 0.6 * np.clip(habit, -1, 1) + 1.3 * (2 * random.random(len(found)) - 1)
+    roofs = 0.35 * np.clip(habit, -1, 1) + 1.3 * (2 * random.random(len(found)) - 1)
     return Use(name, tone, found, np.clip(roofs, -1, 1))
 
 

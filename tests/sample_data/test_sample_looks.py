@@ -11,7 +11,7 @@ from sample_data.options import Options
 from sample_data.world import World
 
 RIVER = (500640.0, 5400064.0 - 512, 500640.0 + 512, 5400064.0)  # of seed 1
-TOWN = (506368.0, 5386240.0 - 512, 506368.0 + 512, 5386240.0)  # of seed 2
+TOWN = (501504.0, 5398656.0 - 512, 501504.0 + 512, 5398656.0)  # of seed 2
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from sample_data.kinds import CLASSES
 from sample_data.make import main, write_scene
 from sample_data.world import World
 
-ORIGIN = (506068.0, 5386540.0)
+ORIGIN = (501460.0, 5398828.0)
 
 
 def test_a_scene_is_written_as_it_is_drawn(tmp_path):

@@ -14,7 +14,7 @@ from rs_gen.raster.grid import Grid
 from sample_data.kinds import CLASSES
 from sample_data.world import World
 
-LEFT, TOP = 506368.0 - 300, 5386240.0 + 300  # four blocks meet inside
+LEFT, TOP = 501760.0 - 300, 5398528.0 + 300  # four blocks meet inside
 OPTIONS = {
     "season": "autumn",
     "clouds": 0.3,
