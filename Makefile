@@ -2,6 +2,8 @@
 #   python scripts/setup.py   and then   .venv\Scripts\python -m sample_data.demo
 PYTHON ?= python3
 BIN := .venv/bin
+# One process a core (four at most, each holds torch), with one thread each.
+TESTS := OMP_NUM_THREADS=1 RS_GEN_TEST_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4
 
 .PHONY: setup demo test test-all lint docs clean
 
@@ -12,10 +14,10 @@ demo: setup
 	@$(BIN)/python -m sample_data.demo
 
 test: setup
-	@$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+	@$(TESTS) -m "not slow" $(PYTEST_ARGS)
 
 test-all: setup
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(TESTS) $(PYTEST_ARGS)
 
 lint: setup
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

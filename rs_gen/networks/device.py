@@ -1,4 +1,4 @@
-"""Where to compute, and how finely: the one place where the device and the precision are decided."""
+"""Where to compute, and how finely: the one place that decides device and precision."""
 
 from __future__ import annotations
 

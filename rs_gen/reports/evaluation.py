@@ -38,22 +38,22 @@ def evaluate_rasters(
                 f"{output} has {made.count} bands and {truth} has {real.count}; "
                 f"compare rasters with the same bands"
             )
-        span = _range(real, progress)
-        sums = _Sums(span)
+        ends = _range(real, progress)
+        sums = _Sums(ends)
         tiles = walk(made.grid.shape, WINDOW)
         total = count(made.grid.shape, WINDOW)
         for tile in progress(tiles, total=total, label="windows"):
             sums.add(made.read(tile.write), real.read(tile.write))
     if not sums.pixels:
         raise TranslationError(f"{output} and {truth} have no pixel that both measured")
-    return {"output": str(output), "truth": str(truth), "data range": span, **sums.scores()}
+    return {"output": str(output), "truth": str(truth), "data range": list(ends), **sums.scores()}
 
 
 class _Sums:
     """What has been seen so far, of one raster against another."""
 
-    def __init__(self, span: float):
-        self.span, self.pixels = span, 0
+    def __init__(self, ends: tuple[float, float]):
+        self.ends, self.span, self.pixels = ends, ends[1] - ends[0], 0
         self.absolute = self.squared = 0.0
         self.within = dict.fromkeys(_WITHIN, 0)
         self.windows: dict[str, list[float]] = {"PSNR": [], "SSIM": []}
@@ -72,8 +72,8 @@ class _Sums:
             self.within[levels] += int(near.sum())
         if valid.all() and min(valid.shape) == WINDOW:
             pair = [torch.from_numpy(x[None]).float() for x in (a, b)]
-            self.windows["PSNR"].append(float(psnr(*pair, data_range=self.span)))
-            self.windows["SSIM"].append(float(ssim(*pair, data_range=self.span)))
+            self.windows["PSNR"].append(float(psnr(*pair, data_range=self.ends)))
+            self.windows["SSIM"].append(float(ssim(*pair, data_range=self.ends)))
 
     def scores(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -89,15 +89,15 @@ class _Sums:
         return found
 
 
-def _range(reader: RasterReader, progress: Callable[..., Iterable]) -> float:
-    """Greatest possible difference: of the dtype for 8 bits, else of what was measured."""
+def _range(reader: RasterReader, progress: Callable[..., Iterable]) -> tuple[float, float]:
+    """Least and greatest value: of the dtype for 8 bits, else of what was measured."""
     if is_integer(reader.dtype) and np.dtype(reader.dtype).itemsize == 1:
         low, high = limits(reader.dtype)
-        return float(high - low)
+        return float(low), float(high)
     low, high = np.inf, -np.inf
     total = count(reader.grid.shape, 1024)
     for tile in progress(walk(reader.grid.shape, 1024), total=total, label="range of the truth"):
         pixels = reader.read(tile.write).compressed()
         if pixels.size:
             low, high = min(low, float(pixels.min())), max(high, float(pixels.max()))
-    return max(high - low, 1e-12) if np.isfinite(high) else 1.0
+    return (low, max(high, low + 1e-12)) if np.isfinite(high) else (0.0, 1.0)

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -30,12 +29,13 @@ def raster(path: Path, seed: int = 0, size: int = 192) -> Path:
 
 
 def best_seconds(command: list[str], tries: int = 4) -> float:
-    """The shortest of a few runs: the machine may be busy."""
+    """The least CPU time of a few runs: the machine may be busy with other things."""
     seconds = []
     for _ in range(tries):
-        started = time.perf_counter()
+        before = os.times()
         subprocess.run(command, check=True, capture_output=True)
-        seconds.append(time.perf_counter() - started)
+        after = os.times()
+        seconds.append(sum(after[2:4]) - sum(before[2:4]))
     return min(seconds)
 
 
