@@ -101,7 +101,7 @@ class Flow:
         pixels = [item.pixels for item in batch if item.pixels is not None]
         if not pixels:
             return [None] * len(batch)
-        return list(self.engine(np.stack(pixels)))
+        return list(self.engine(np.stack(pixels) if len(pixels) > 1 else pixels[0][None]))
 
     def _write(self, writer: RasterWriter, done: tuple[Loaded, np.ndarray | None]) -> None:
         """Decode a tile and write it where it belongs."""

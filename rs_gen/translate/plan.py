@@ -21,6 +21,8 @@ _ALIVE = 3
 # A tile whose halo makes the network compute more than this many times what is written is made
 # larger where memory allows.
 _DEAR = 4.0
+# More pixels than this in a batch only take memory: they fill any device by themselves.
+_ENOUGH = 2**21
 CPU_MEMORY = 4 * 2**30  # bytes that the activations of one batch may take on a CPU
 
 
@@ -57,7 +59,8 @@ def make_plan(
     """Tiles for a canvas of ``shape``, as asked for where that is sensible.
 
     The core is rounded to the phase and never larger than the canvas. Where the halo makes a tile
-    dear it is enlarged, and where a batch would not fit it is made smaller; both are logged.
+    dear it is enlarged; where a batch would not fit, or is more than two million pixels, it is
+    made smaller. Both are logged.
 
     Args:
         shape: (height, width) of the canvas in pixels.
@@ -87,7 +90,8 @@ def make_plan(
         core = 2 * halo
         log.info("tiles of %d px instead of %d: the halo is %d px", core, tile_size, halo)
     core = min(core, round_up(max(shape), phase))
-    batch = max(1, min(batch_size, memory // max(needs(core), 1)))
+    most = min(memory // max(needs(core), 1), _ENOUGH // area(core + 2 * halo))
+    batch = max(1, min(batch_size, most))
     plan = Plan(core, halo, phase, batch, batch * needs(core), area(core + 2 * halo) / area(core))
     _tell(plan, batch_size, memory)
     return plan
@@ -149,7 +153,7 @@ def memory_of(device: torch.device) -> int:
 
 def _tell(plan: Plan, batch_size: int, memory: int) -> None:
     if plan.batch < batch_size:
-        log.info("batches of %d tiles instead of %d, to save memory", plan.batch, batch_size)
+        log.info("batches of %d tiles instead of %d are enough", plan.batch, batch_size)
     if plan.memory > memory:
         log.warning(
             "a tile of %d px with a halo of %d px needs about %.1f GiB; choose a smaller tile_size",

@@ -28,6 +28,7 @@ from ..errors import TranslationError
 from ..networks.device import autocast_dtype, pick_device
 from ..networks.norm import norm_layers
 from ..networks.reach import Reach, reach
+from ..raster.cache import block_cache
 from ..raster.grid import Grid
 from ..raster.reader import ArrayReader, RasterReader, Reader
 from ..raster.writer import geotiff
@@ -174,7 +175,8 @@ class Translator:
                 over this raster, ``"model"`` from the training chips. Never those of a tile.
             tile_size: Side of the square that is computed at once, in pixels without its halo;
                 rounded to the generator's phase. It changes speed and memory, not the result.
-            batch_size: Most tiles that go through the generator together.
+            batch_size: Most tiles that go through the generator together; fewer where they are
+                so large that this would only take memory.
             area: Only what lies in these polygons: a vector file in any CRS, or a shapely
                 geometry in the raster's. The output is as large as their bounds.
             window: Only these pixels, which are the same as in a translation of everything.
@@ -199,7 +201,7 @@ class Translator:
         """
         check_kind(statistics)
         out = checks.destination(raster, out, overwrite)
-        with self._lock, self._open(raster, bands) as reader:
+        with self._lock, block_cache(), self._open(raster, bands) as reader:
             part, polygon = checks.part_of(reader.grid, area, window)
             holes = reader.has_mask or polygon is not None
             output = checks.choose_output(self.target, dtype, nodata, holes=holes)

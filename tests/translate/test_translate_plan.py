@@ -19,8 +19,10 @@ def plan_of(reach=RESNET, shape=LARGE, *, tile=1024, batch=4, floats=64, memory=
 
 
 def test_tiles_are_as_asked_for():
+    plan = plan_of(tile=512)
+    assert (plan.core, plan.halo, plan.phase, plan.batch) == (512, 84, 4, 4)
     plan = plan_of()
-    assert (plan.core, plan.halo, plan.phase, plan.batch) == (1024, 84, 4, 4)
+    assert (plan.core, plan.halo, plan.phase) == (1024, 84, 4)
     assert plan.cost == pytest.approx(1.36, abs=0.01)  # the table of published reaches
 
 
@@ -50,10 +52,15 @@ def test_a_dear_halo_is_said_where_memory_does_not_allow(caplog):
 
 def test_batches_shrink_to_save_memory(caplog):
     with caplog.at_level(logging.INFO, "rs_gen"):
-        plan = plan_of(memory=2**31)
-    assert plan.batch == 1
-    assert plan.memory <= 2**31
-    assert "batches of 1 tiles instead of 4" in caplog.text
+        plan = plan_of(tile=512, memory=2**30)
+    assert plan.batch == 3
+    assert plan.memory <= 2**30
+    assert "batches of 3 tiles instead of 4 are enough" in caplog.text
+
+
+def test_batches_hold_no_more_pixels_than_fill_a_device():
+    assert plan_of(tile=1024, batch=64).batch == 1
+    assert plan_of(tile=256, batch=64).batch == 11
 
 
 @pytest.mark.parametrize("name", ["tile", "batch"])
