@@ -159,6 +159,7 @@ class Model:
             raise UnknownNameError("option of fit", name, [f.name for f in fields(Recipe)])
         used = self.recipe.but(**changes)
         where = Path(folder) if folder is not None else self.folder
+        self.statistics, self._scores, self._trained = {}, {}, used  # those of older weights
         rows = fit(
             self.game, self.data, used, scorer=scorer_for(self.data), folder=where, resume=resume,
             checkpoint=checkpoint, monitor=monitor, early_stopping=early_stopping,
@@ -166,7 +167,6 @@ class Model:
             callbacks=callbacks, save_every=save_every,
         )  # fmt: skip
         self.history.rows.extend(rows)
-        self.statistics, self._scores, self._trained = {}, {}, used
         return rows
 
     @property

@@ -1,4 +1,4 @@
-"""Where to compute, and how finely: the one place that decides device and precision."""
+"""Where to compute, and how finely: decided in this one place."""
 
 from __future__ import annotations
 

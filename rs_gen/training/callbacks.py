@@ -85,7 +85,7 @@ class Anneal(Part):
 class MixedPrecision(Part):
     """Run convolutions in bfloat16 from the generators' forward to their loss.
 
-    Networks hand out float32 (see ``learner.float32_outputs``), so that losses are float32.
+    Games compute their losses in float32 whatever the networks hand out.
     """
 
     order, run_valid = -4, False
@@ -201,7 +201,8 @@ class Ema(Part):
             else:  # counters, such as BatchNorm's num_batches_tracked
                 kept.copy_(latest[name])
         if floats:
-            torch._foreach_lerp_(floats, targets, 1 - decay)
+            torch._foreach_mul_(floats, decay)
+            torch._foreach_add_(floats, targets, alpha=1 - decay)
 
     def before_validate(self) -> None:
         self._swap()

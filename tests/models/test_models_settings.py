@@ -241,6 +241,16 @@ class TestPredict:
             Pix2Pix(pairs, **TINY).predict(np.ones((3, 32, 32), "uint8"), "BtoA")
 
 
+def test_a_training_on_other_chips_is_not_gone_on_with(folder, pairs, tmp_path):
+    options = {"progress": False, "preview": False, "folder": tmp_path / "run"}
+    Pix2Pix(pairs, **TINY).fit(1, **options)
+    others = prepare_data(folder, "Pix2Pix", seed=7)
+    with pytest.raises(SettingError, match=r"data\.seed was 42, is 7; data\.training chips was"):
+        Pix2Pix(others, **TINY).fit(1, resume=True, **options)
+    with pytest.raises(SettingError, match=r"game\.settings\.width was 4, is 8"):
+        Pix2Pix(pairs, width=8, d_width=4).fit(1, resume=True, **options)
+
+
 def test_lr_find_gives_a_float_and_keeps_the_curve(pairs):
     model = Pix2Pix(pairs, **TINY)
     before = next(model.game.parameters()).clone()
