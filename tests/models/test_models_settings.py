@@ -53,7 +53,9 @@ class TestDepth:
             Pix2Pix(data, **TINY)
 
     def test_chips_too_small_for_the_discriminator_are_refused(self, tmp_path):
-        data = prepare_data(chips(tmp_path, count=4, size=16), "Pix2Pix")
+        data = prepare_data(
+            chips(tmp_path / "c", count=4, size=16), "Pix2Pix", working_dir=tmp_path
+        )
         text = "chips are 16 px but a discriminator of d_depth=3 needs at least 24"
         resnet = {"generator": "resnet", "blocks": 1, **TINY}
         with pytest.raises(ChipError, match=text):
