@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import shapely
 
-from sample_data.parcels import clearance
+from sample_data.parcels import clearance, polygons
 
 
 class Building(NamedTuple):
@@ -95,7 +95,7 @@ def apart(buildings: list[Building], gap: float) -> list[Building]:
     """Those buildings that keep ``gap`` metres from every one kept before them."""
     if len(buildings) < 2:
         return buildings
-    shapes = shapely.polygons([shapely.linearrings(b.ring) for b in buildings])
+    shapes = polygons([b.ring for b in buildings])
     tree = shapely.STRtree(shapes)
     first, second = tree.query(shapes, predicate="dwithin", distance=gap)
     near: dict[int, list[int]] = {}

@@ -10,7 +10,7 @@ import shapely
 from sample_data import landuse
 from sample_data.kinds import INDEX, KINDS
 from sample_data.noise import chance, generator
-from sample_data.parcels import Cut, Parcel, divide
+from sample_data.parcels import Cut, Parcel, divide, polygons
 
 if TYPE_CHECKING:
     from sample_data.land import Land
@@ -41,9 +41,10 @@ def build(land: Land, i: int, j: int) -> list[Row]:
     tree = shapely.STRtree(np.array(blocked, object))
     industry = chance(land.seed, 103, i, j) < 0.2
     rows = own + inner
-    for parcel in (p for p in pieces if isinstance(p, Parcel)):
+    parcels = [p for p in pieces if isinstance(p, Parcel)]
+    for parcel, shape in zip(parcels, polygons([p.ring for p in parcels]), strict=True):
         use = landuse.settle(parcel, *sample(parcel.ring.mean(0)), industry, random)
-        rows.append((shapely.Polygon(parcel.ring), None, use.name, (use.tone, parcel.angle, 0.0)))
+        rows.append((shape, None, use.name, (use.tone, parcel.angle, 0.0)))
         rows += _standing(use, tree)
     return rows
 
@@ -84,7 +85,7 @@ def _along(line: shapely.LineString, name: str) -> Row:
 
 def _standing(use: landuse.Use, tree: shapely.STRtree) -> list[Row]:
     """Buildings that stand in no water, wood or road."""
-    shapes = np.array([shapely.Polygon(b.ring) for b in use.buildings], object)
+    shapes = polygons([b.ring for b in use.buildings])
     taken = set(tree.query(shapes, predicate="intersects")[0].tolist()) if len(shapes) else ()
     return [
         (shapes[n], None, b.name, (float(use.roofs[n]), b.angle, b.height))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import shapely
 
 
 class Parcel(NamedTuple):
@@ -74,7 +75,7 @@ def split(
     Differs from Sutherland & Hodgman 1974 only in keeping both sides.
     """
     d = ring @ normal - at
-    after, d_after = np.roll(ring, -1, 0), np.roll(d, -1)
+    after, d_after = _next(ring), _next(d)
     crossed = (d > 0) != (d_after > 0)
     t = np.divide(d, d - d_after, out=np.zeros_like(d), where=crossed)
     met = ring + t[:, None] * (after - ring)
@@ -92,13 +93,26 @@ def area(ring: np.ndarray) -> float:
     if len(ring) < 3:
         return 0.0
     x, y = (ring - ring[0]).T
-    return float((x * np.roll(y, -1) - np.roll(x, -1) * y).sum() / 2)
+    return float((x * _next(y) - _next(x) * y).sum() / 2)
+
+
+def polygons(rings: Sequence[np.ndarray]) -> np.ndarray:
+    """Shapely polygons of (n, 2) rings, made all at once: one at a time takes ten times as long."""
+    if not len(rings):
+        return np.empty(0, object)
+    owner = np.repeat(np.arange(len(rings)), [len(ring) for ring in rings])
+    return shapely.polygons(shapely.linearrings(np.concatenate(rings), indices=owner))
+
+
+def _next(values: np.ndarray) -> np.ndarray:
+    """``values`` from the second on, and the first: np.roll, without its cost."""
+    return np.concatenate([values[1:], values[:1]])
 
 
 def clearance(ring: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Distance in metres from (..., 2) points to a ring's edge; negative outside."""
     p = points[..., None, :] - ring
-    edge = np.roll(ring, -1, 0) - ring
+    edge = _next(ring) - ring
     length = np.maximum((edge**2).sum(-1), 1e-9)
     t = np.clip((p * edge).sum(-1) / length, 0, 1)
     distance = np.sqrt(((p - t[..., None] * edge) ** 2).sum(-1)).min(-1)
