@@ -31,7 +31,7 @@ def main() -> int:
             subprocess.run([interpreter, "-m", "venv", str(VENV)], check=True)
         print("Installing rs_gen and what it needs (torch is large; minutes the first time) ...")
         sys.stdout.flush()
-        pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip = [str(PYTHON), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
         # torch first and by itself: its pinned pair decides which torchvision may follow.
         constraints = ["-c", str(ROOT / "constraints.txt")]
         subprocess.run([*pip, *constraints, "torch", "torchvision"], check=True)
