@@ -193,4 +193,4 @@ def _as_text(value: Any, indent: int = 0) -> str:
 def _plain(value: Any) -> str:
     if value is None or value in ({}, []):
         return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.10g}" if isinstance(value, float) else str(value)

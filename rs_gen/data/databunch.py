@@ -7,13 +7,12 @@ fastai ``DataLoaders`` with the attributes that users of arcgis.learn know.
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from fastai.data.core import DataLoaders
-from fastai.data.load import DataLoader
 from torch import Tensor
 
 from ..chips.layouts import Layout
@@ -26,6 +25,11 @@ from .loader import Batches, check_whole
 from .options import Options, kind_of
 from .side import Side
 from .transforms import Augment
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", FutureWarning)  # fastai's own, of torch.jit.script
+    from fastai.data.core import DataLoaders
+    from fastai.data.load import DataLoader
 
 BATCH_SIZE = {"Pix2Pix": 4, "CycleGAN": 1}
 

@@ -83,12 +83,13 @@ def ssim(fake: Tensor, real: Tensor, *, data_range: Range, valid: Tensor | None 
         fake, real = fake.where(weight, 0), real.where(weight, 0)
         hole = F.pad((~weight).float(), [_WINDOW // 2] * 4, mode="reflect")
         weight = F.max_pool2d(hole, _WINDOW, stride=1) == 0
-    maps = [  # one image at a time: the windows of a batch fill a machine's memory
-        structural_similarity_index_measure(
-            a, b, data_range=_span(data_range), reduction="none", return_full_image=True
-        )[1]
-        for a, b in zip(torch.split(fake.float(), 1), torch.split(real.float(), 1), strict=True)
-    ]
+    with torch.autocast(fake.device.type, enabled=False):  # bfloat16 has not the digits
+        maps = [  # one image at a time: the windows of a batch fill a machine's memory
+            structural_similarity_index_measure(
+                a, b, data_range=_span(data_range), reduction="none", return_full_image=True
+            )[1]
+            for a, b in zip(torch.split(fake.float(), 1), torch.split(real.float(), 1), strict=True)
+        ]
     return _mean(torch.cat(maps).double(), weight)
 
 

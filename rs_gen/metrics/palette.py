@@ -88,7 +88,8 @@ class Palette:
         # |x - c|^2 less |x|^2, which all colours share, is a convolution of one pixel
         kernel, bias = -2 * colours[:, :, None, None], colours.square().sum(1)
         each = torch.split(images.detach().cpu().float(), 1)
-        return torch.cat([F.conv2d(image, kernel, bias).argmin(1) for image in each])
+        with torch.autocast("cpu", enabled=False):  # bfloat16 can't tell near colours apart
+            return torch.cat([F.conv2d(image, kernel, bias).argmin(1) for image in each])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists, for JSON."""

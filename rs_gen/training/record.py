@@ -42,6 +42,15 @@ class History:
     def __getitem__(self, at: int) -> dict[str, Any]:
         return self.rows[at]
 
+    def __repr__(self) -> str:
+        if not self.rows:
+            return "History(no epoch yet)"
+        last = ", ".join(
+            f"{name} {value:.4g}" for name, value in self.rows[-1].items()
+            if isinstance(value, int | float) and not name.endswith("_n")
+        )  # fmt: skip
+        return f"History({len(self.rows)} rows; the last: {last})"
+
     @property
     def columns(self) -> list[str]:
         """Every column in order of appearance."""

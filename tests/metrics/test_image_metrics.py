@@ -207,3 +207,9 @@ def test_shapes_that_do_not_meet_are_refused():
         psnr(images(count=1), images(count=1), data_range=(-1, 1), valid=torch.ones(1, 2, 2))
     with pytest.raises(SettingError, match="SSIM looks through windows of 11 px and the images"):
         ssim(images(side=8), images(side=8), data_range=(-1, 1))
+
+    real = torch.rand(2, 3, 64, 64) * 2 - 1
+    fake = (real + 0.1 * torch.randn_like(real)).clamp(-1, 1)
+    plain = ssim(fake, real, data_range=(-1.0, 1.0))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(ssim(fake, real, data_range=(-1.0, 1.0)), plain)
