@@ -138,7 +138,13 @@ def train(
     chips: Annotated[Path, Input("Folder of chips.", "folder")],
     out: Annotated[Path, Input("Folder for the model; its name names the model.", "new folder")],
     model: Annotated[str, Input("Kind of model.", choices=MODELS)] = "pix2pix",
-    epochs: Annotated[int, Input("Times the chips are gone through.", low=1)] = 20,
+    epochs: Annotated[
+        int | None,
+        Input(
+            "Times the chips are gone through; if empty 20, or as many as fit into max minutes.",
+            low=1,
+        ),
+    ] = None,
     preset: Annotated[
         str,
         Input(
@@ -168,6 +174,8 @@ def train(
     """
     from .models.recipes import train as run
 
+    if epochs is None and max_minutes is None:
+        epochs = 20
     return run(
         chips, out, model=model, epochs=epochs, preset=preset or None, batch_size=batch_size,
         chip_size=chip_size, lr=lr, max_minutes=max_minutes, resume=resume,

@@ -27,7 +27,7 @@ def main() -> None:
     options = _options()
     out, started = Path(options.out), time.monotonic()
     with TextScreen("demo") as screen:
-        logging.getLogger("rs_gen").setLevel(logging.WARNING)
+        logging.getLogger("rs_gen.chips").setLevel(logging.WARNING)
         progress = screen.progress
         seen = scene(out / "training", options.training_size, TRAINING_ORIGIN, progress)
         unseen = scene(out / "test", options.size, TEST_ORIGIN, progress)
@@ -35,11 +35,11 @@ def main() -> None:
             seen["satellite"], seen["map"], out / "chips", progress=progress, overwrite=True
         )
         model = tools.train(
-            chips, out / "satellite_to_map", preset="fast", epochs=1000,
+            chips, out / "satellite_to_map", preset="fast",
             max_minutes=options.minutes, progress=progress,
         )  # fmt: skip
         result = tools.translate(
-            unseen["satellite"], model, out / "test" / "translated.tif", tile_size=2048,
+            unseen["satellite"], model, out / "test" / "translated.tif",
             overwrite=True, progress=progress,
         )  # fmt: skip
         scores = tools.evaluate(result, unseen["map"], progress=progress)
@@ -98,6 +98,7 @@ def _look(reader: RasterReader, window: tuple[int, int, int, int], side: int) ->
 
     row, col, rows, cols = window
     step = max(1, rows // side)
+    rows, cols = rows // step * step, cols // step * step
     lines = [
         reader.read(Window(col, r, cols, step))[:3].reshape(3, step, cols // step, step)
         for r in range(row, row + rows - step + 1, step)
