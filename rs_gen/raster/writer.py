@@ -162,8 +162,8 @@ class RasterWriter:
         Args:
             pixels: Stored values. A masked array says itself what is valid.
             window: Where; None is the whole raster. It must lie inside.
-            valid: (H, W) bool, False where nothing was measured: there every band takes nodata,
-                and the mask says so.
+            valid: (H, W) bool, False where nothing was measured: there every band takes nodata, or
+                0 where there is no such value, and the mask says so.
 
         Raises:
             SettingError: Pixels and window do not fit each other or the raster.
@@ -174,8 +174,9 @@ class RasterWriter:
         row, col, height, width = self._checked(pixels, window)
         hidden = self._hidden(pixels, valid)
         stored = np.ma.getdata(pixels).astype(self.dtype, copy=False)
-        if hidden is not None and self.nodata is not None and hidden.any():
-            stored = np.where(hidden, np.asarray(self.nodata).astype(self.dtype), stored)
+        if hidden is not None and hidden.any():
+            fill = 0 if self.nodata is None else self.nodata  # what lies below a mask is not shown
+            stored = np.where(hidden, np.asarray(fill).astype(self.dtype), stored)
         place = Window(col, row, width, height)
         try:
             self._dataset.write(stored, window=place)

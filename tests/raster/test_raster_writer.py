@@ -290,3 +290,12 @@ def test_options_that_can_not_work_are_refused_and_leave_nothing(out, grid, opti
     with pytest.raises(error, match=text), geotiff(out, grid, **options):
         pass
     assert not list(out.parent.iterdir())
+
+
+def test_what_lies_below_a_mask_is_zero(out):
+    valid = np.ones(BIG.shape, bool)
+    valid[100:200, 50:300] = False
+    with geotiff(out, BIG, count=1, dtype="uint8", mask=True) as writer:
+        writer.write(np.full((1, *BIG.shape), 7, "uint8"), valid=valid)
+    with rasterio.open(out) as dataset:  # as a program sees it that looks at no mask
+        assert (dataset.read(1) == np.where(valid, 7, 0)).all()
