@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -11,8 +10,6 @@ from typing import Any
 
 from ..errors import MissingPackageError
 from .callbacks import Part
-
-log = logging.getLogger(__name__)
 
 Progress = Callable[..., Iterable]
 
@@ -40,11 +37,6 @@ class Ticks(Part):
 
     def after_batch(self) -> None:
         self._advance(round(self.learn.progress() * self._total))
-
-    def after_epoch(self) -> None:
-        from .record import describe
-
-        log.info("%s", describe(self.learn.record.history[-1]))
 
     def after_fit(self) -> None:
         self._advance(self._total + 1)
