@@ -118,13 +118,9 @@ def _plain(data: Any) -> Any:
 
 
 def _palette(data: Any) -> Palette:
-    maps = torch.stack([_map for _, _map in (_plain_items(data))])
-    return Palette.learn(maps, 6, seed=0)
-
-
-def _plain_items(data: Any) -> Any:
     chips = _plain(data)
-    return (chips[i] for i in range(0, len(chips), 2))
+    maps = torch.stack([chips[i][1] for i in range(0, len(chips), 2)])
+    return Palette.learn(maps, 6, seed=0)
 
 
 def table(results: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ import logging
 import sys
 import time
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol, TextIO
@@ -40,12 +41,12 @@ class Screen(Protocol):
     def __exit__(self, *exc: object) -> None: ...
 
 
-class _Listening:
+class _Listening(ABC):
     """Warnings and log lines of the library go to ``say`` while the screen is entered."""
 
+    @abstractmethod
     def say(self, level: str, text: str) -> None:
         """Show a warning or a note."""
-        raise NotImplementedError
 
     def __enter__(self) -> Any:
         self._warnings = warnings.catch_warnings()

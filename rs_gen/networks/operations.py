@@ -118,14 +118,20 @@ def _attention(notes: Notes, *args: Any, **kwargs: Any) -> Any:
     return join([args, kwargs])
 
 
+def _known_kernel(notes: Notes, weight: Any) -> bool:
+    if isinstance(weight, torch.Tensor):
+        return True
+    notes.unknown("has a kernel that is computed")
+    return False
+
+
 def _conv(
     notes: Notes, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
     dilation: Any = 1, groups: int = 1,
 ) -> Any:  # fmt: skip
     if not isinstance(input, Field):
         return None
-    if not isinstance(weight, torch.Tensor):
-        notes.unknown("has a kernel that is computed")
+    if not _known_kernel(notes, weight):
         return input
     return conv_field(input, tuple(weight.shape[-2:]), stride, padding, dilation)
 
@@ -136,8 +142,7 @@ def _transposed(
 ) -> Any:  # fmt: skip
     if not isinstance(input, Field):
         return None
-    if not isinstance(weight, torch.Tensor):
-        notes.unknown("has a kernel that is computed")
+    if not _known_kernel(notes, weight):
         return input
     return transposed_field(input, tuple(weight.shape[-2:]), stride, padding, dilation)
 

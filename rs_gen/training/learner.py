@@ -157,9 +157,6 @@ def _play(learn: GameLearner) -> None:
         with own_dice():
             learn.play()
     finally:
-        for part in learn.cbs:
-            if isinstance(part, Part):
-                part.close()
         if average is not None:
             average.settle()
         learn.model.eval()

@@ -76,7 +76,12 @@ class GameLearner(Learner):
     def play(self) -> None:
         """Train from where the run stands to its end."""
         self._started = _clock(self.recipe)
-        self.fit(self.recipe.last_epoch)
+        try:
+            self.fit(self.recipe.last_epoch)
+        finally:
+            for part in self.cbs:
+                if isinstance(part, Part):
+                    part.close()
 
     def progress(self) -> float:
         """Share of the run that is over, 0 to 1: of its steps, or of its time if that is more."""

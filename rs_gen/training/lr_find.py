@@ -100,9 +100,6 @@ def lr_find(
         with own_dice():
             learn.play()
     finally:
-        for part in learn.cbs:
-            if isinstance(part, Part):
-                part.close()
         game.load_state_dict(weights)
         if memory:
             game.load_memory(memory)
