@@ -12,7 +12,8 @@ from ..raster.grid import Grid
 from ..raster.reader import RasterReader
 from ..raster.writer import geotiff
 from ..translate import checks
-from ..translate.translator import SYNTHETIC, Translator
+from ..translate.tags import SYNTHETIC
+from ..translate.translator import Translator
 
 if TYPE_CHECKING:
     from .base import Model

@@ -15,6 +15,7 @@ import numpy as np
 from rasterio.windows import Window
 
 from ..errors import Cancelled
+from ..raster.grid import Grid
 from ..raster.tiles import Tile, count, inside, walk
 from ..raster.vector import rasterize
 from ..raster.writer import RasterWriter
@@ -61,6 +62,11 @@ class Flow:
     output: Output
     part: Window
     area: Any = None
+
+    @property
+    def grid(self) -> Grid:
+        """Of what is written."""
+        return self.canvas.reader.grid.crop(self.part)
 
     def __len__(self) -> int:
         """Number of tiles."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import InitVar, dataclass, field
 from functools import cached_property
@@ -23,7 +23,6 @@ from affine import Affine
 from rasterio.windows import Window
 from torch import nn
 
-from .. import __version__
 from ..errors import TranslationError
 from ..networks.device import autocast_dtype, pick_device
 from ..networks.norm import norm_layers
@@ -34,23 +33,15 @@ from ..raster.reader import ArrayReader, RasterReader, Reader
 from ..raster.writer import geotiff
 from . import checks
 from .canvas import Canvas
-from .engine import Engine, digest, ready
+from .engine import Engine, ready
 from .flow import Flow, drive
 from .plan import Plan, floats_per_pixel, make_plan, memory_of, smallest_side
 from .sides import Side
-from .statistics import (
-    Statistics,
-    check_kind,
-    gather,
-    recorded_kind,
-    sampled_statistics,
-    stored_statistics,
-)
+from .statistics import Statistics, check_kind, gather, sampled_statistics, stored_statistics
+from .tags import made_by
 from .verify import Verification, verify
 
 log = logging.getLogger(__name__)
-
-SYNTHETIC = "imagery made by a generative model, not measured"
 
 
 def quiet(iterable: Iterable[Any], total: int | None = None, label: str = "") -> Iterable[Any]:
@@ -201,25 +192,45 @@ class Translator:
         """
         check_kind(statistics)
         out = checks.destination(raster, out, overwrite)
-        with self._lock, block_cache(), self._open(raster, bands) as reader:
-            part, polygon = checks.part_of(reader.grid, area, window)
-            holes = reader.has_mask or polygon is not None
-            output = checks.choose_output(self.target, dtype, nodata, holes=holes)
-            canvas = self._canvas(reader)
-            plan = self._plan(canvas, tile_size, batch_size)
-            engine = self._engine(mixed_precision, output.dtype)
-            frozen = self._statistics(canvas, statistics)
-            flow = Flow(canvas, engine, plan, self.target, output, part, polygon)
+        with self.flow(
+            raster, tile_size=tile_size, batch_size=batch_size, area=area, window=window,
+            bands=bands, mixed_precision=mixed_precision, dtype=dtype, nodata=nodata,
+        ) as flow:  # fmt: skip
+            frozen = self._statistics(flow.canvas, statistics)
+            tags = made_by(self, raster, flow.engine, flow.plan, statistics)
             with (
-                engine.frozen(frozen),
+                flow.engine.frozen(frozen),
                 geotiff(
-                    out, reader.grid.crop(part), count=self.target.count, **output._asdict(),
-                    names=self.target.names or None, cog=cog,
-                    tags=self._tags(raster, engine, plan, statistics),
+                    out, flow.grid, count=self.target.count, **flow.output._asdict(),
+                    names=self.target.names or None, cog=cog, tags=tags,
                 ) as writer,
             ):  # fmt: skip
                 drive(flow.into(writer), len(flow), progress, cancel)
         return out
+
+    @contextmanager
+    def flow(
+        self,
+        raster: str | Path,
+        *,
+        tile_size: int = 1024,
+        batch_size: int = 4,
+        area: Any = None,
+        window: Window | None = None,
+        bands: Sequence[int | str] | None = None,
+        mixed_precision: str | bool = "auto",
+        dtype: str | None = None,
+        nodata: float | str | None = "auto",
+    ) -> Generator[Flow, None, None]:
+        """An open raster on its way through the generator; options and errors as for a call."""
+        with self._lock, block_cache(), self._open(raster, bands, level=6) as reader:
+            part, polygon = checks.part_of(reader.grid, area, window)
+            holes = reader.has_mask or polygon is not None
+            output = checks.choose_output(self.target, dtype, nodata, holes=holes)
+            canvas = self._canvas(reader)
+            engine = self._engine(mixed_precision, output.dtype)
+            plan = self._plan(canvas, tile_size, batch_size)
+            yield Flow(canvas, engine, plan, self.target, output, part, polygon)
 
     def predict(self, pixels: np.ndarray) -> np.ma.MaskedArray:
         """One chip in memory, (C_in, H, W) of stored values to (C_out, H, W) of stored values.
@@ -330,10 +341,12 @@ class Translator:
 
     @contextmanager
     def _open(
-        self, raster: str | Path, bands: Sequence[int | str] | None
+        self, raster: str | Path, bands: Sequence[int | str] | None, level: int = 4
     ) -> Generator[RasterReader, None, None]:
-        """The raster with the bands that the model reads."""
-        level = 4  # past the context manager, to whoever called the translator
+        """The raster with the bands that the model reads.
+
+        ``level`` of the warnings: past the context managers, to whoever called the translator.
+        """
         if bands is None:
             with RasterReader(raster) as all_bands:
                 bands = checks.choose_bands(all_bands, self.source, stacklevel=level)
@@ -376,25 +389,3 @@ class Translator:
         return floats_per_pixel(
             self.generator, (self.source.count, side, side), (self.target.count, side, side)
         )
-
-    def _tags(
-        self, raster: str | Path, engine: Engine, plan: Plan, statistics: str
-    ) -> Mapping[str, str]:
-        """What made the output, for whoever finds it."""
-        found = self.reach
-        tags = {
-            "synthetic": SYNTHETIC,
-            "version": __version__,
-            "model": self.name,
-            "model_digest": digest(self.generator),
-            "direction": self.direction,
-            "source": Path(raster).name,
-            "statistics": recorded_kind(self.generator, statistics),
-            "reach": f"{found.left},{found.right}",
-            "phase": found.phase,
-            "tile_size": plan.core,
-            "halo": plan.halo,
-            "precision": str(engine.dtype or torch.float32).removeprefix("torch."),
-            "tiling": "exact" if found.exact else f"approximate: {found.reason}",
-        }
-        return {f"RS_GEN_{key.upper()}": str(value) for key, value in tags.items()}
