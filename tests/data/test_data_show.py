@@ -5,13 +5,16 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from rs_gen.data.show import display, display_bands, grid_figure
+from rs_gen.data.show import grid_figure
+from rs_gen.data.side import Side
 from rs_gen.errors import SettingError
+from rs_gen.raster.values import Stretch
 
 
-class Look:
-    def __init__(self, names=(), dtype="uint8"):
-        self.names, self.dtype = tuple(names), dtype
+def Look(names=("",), dtype="uint8"):
+    return Side(
+        len(names), dtype, None, tuple(names), Stretch((0,) * len(names), (255,) * len(names))
+    )
 
 
 def images(figure):
@@ -63,23 +66,6 @@ def test_columns_of_one_side_share_their_stretch_whichever_comes_first():
         assert shown["fake"].mean() == pytest.approx(shown["real"].mean() - 1 / 3, abs=0.02)
 
 
-def test_named_bands_give_the_colours():
-    assert display_bands(("blue", "green", "red", "nir"), 4) == (2, 1, 0)
-    assert display_bands(("B", "G", "R"), 3) == (2, 1, 0)
-    assert display_bands(("", "", "", ""), 4) == (0, 1, 2)
-    assert display_bands(("vv", "vh"), 2) == (0,)
-
-
-def test_bands_can_be_asked_for_by_name_or_index():
-    names = ("blue", "green", "red", "nir")
-    assert display_bands(names, 4, ["NIR", "red", "green"]) == (3, 2, 1)
-    assert display_bands(names, 4, [3]) == (3,)
-    with pytest.raises(SettingError, match=r"rgb_bands=\['swir', 0, 1\] are not one or three"):
-        display_bands(names, 4, ["swir", 0, 1])
-    with pytest.raises(SettingError, match="there are 0 to 1"):
-        display_bands((), 2, [5])
-
-
 def test_a_column_without_the_asked_bands_is_shown_by_the_usual_rule():
     columns = {"many": torch.zeros(1, 5, 4, 4), "one": torch.zeros(1, 1, 4, 4)}
     many, one = images(grid_figure(columns, rgb_bands=[4, 3, 2]))
@@ -91,11 +77,6 @@ def test_half_precision_and_nan_are_shown_too():
     chips = torch.full((1, 3, 4, 4), torch.nan, dtype=torch.bfloat16)
     (shown,) = images(grid_figure({"a": chips}))
     assert (shown == 0).all()
-
-
-def test_a_flat_chip_does_not_divide_by_zero():
-    shown = display(np.zeros((1, 1, 2, 2), "float32"), np.zeros((2, 1), "float32"))
-    assert np.isfinite(shown).all()
 
 
 def test_columns_of_unequal_length_are_refused():
