@@ -153,7 +153,10 @@ def export_chips(
                     progress)  # fmt: skip
         counts = finish(folder, made, job)
         journal.remove()
-    _log.info("%s: %s", folder, counts)
+    _log.info(
+        "%s: %d chips to train on, %d to validate with, %d left out between them",
+        folder, counts["train"], counts["valid"], counts["buffer"],
+    )  # fmt: skip
     return Export(folder, made.written, made.skipped, **counts, kept=made.kept)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sys
 import time
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
@@ -45,8 +46,8 @@ class _Listening(ABC):
     """Warnings and log lines of the library go to ``say`` while the screen is entered."""
 
     @abstractmethod
-    def say(self, level: str, text: str) -> None:
-        """Show a warning or a note."""
+    def say(self, level: str, text: str, values: Mapping[str, Any] | None = None) -> None:
+        """Show a warning or a note, with the numbers in it where there are some."""
 
     def __enter__(self) -> Any:
         self._warnings = warnings.catch_warnings()
@@ -72,7 +73,8 @@ class _Handler(logging.Handler):
         self._screen = screen
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._screen.say(record.levelname.lower(), record.getMessage())
+        values = getattr(record, "values", None)
+        self._screen.say(record.levelname.lower(), record.getMessage(), values)
 
 
 class TextScreen(_Listening):
@@ -88,21 +90,22 @@ class TextScreen(_Listening):
         from rich.progress import TimeElapsedColumn as Elapsed
         from rich.progress import TimeRemainingColumn as Remaining
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Elapsed(),
-                   Remaining())  # fmt: skip
+        columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), Elapsed(),
+                   Remaining(), TextColumn("[dim]{task.fields[losses]}"))  # fmt: skip
         if self._bar is not None:  # a bar within a bar: the outer one is enough
             yield from items
             return
         with Progress(*columns, console=Console(stderr=True), transient=False) as self._bar:
-            task = self._bar.add_task(label or self._name, total=_count(items, total))
+            task = self._bar.add_task(label or self._name, total=_count(items, total), losses="")
             try:
                 for item in items:
                     yield item
-                    self._bar.advance(task)
+                    held = " ".join(f"{name} {value:.3g}" for name, value in _losses(items).items())
+                    self._bar.update(task, advance=1, losses=held)
             finally:
                 self._bar = None
 
-    def say(self, level: str, text: str) -> None:
+    def say(self, level: str, text: str, values: Mapping[str, Any] | None = None) -> None:
         """Show a warning or a note."""
         line = text if level == "info" else f"{level}: {text}"
         if self._bar is not None:
@@ -131,17 +134,23 @@ class JsonScreen(_Listening):
         self._emit("start", tool=name)
 
     def progress(self, items: Iterable, total: int | None = None, label: str = "") -> Iterator:
-        """Give the items on and tell how many are done, at most five times a second."""
+        """Give the items on and tell how many are done, at most five times a second.
+
+        The numbers of a training come as ``losses``.
+        """
         total, told = _count(items, total), 0.0
         for done, item in enumerate(items, start=1):
             yield item
             if time.monotonic() - told >= _SECONDS_BETWEEN or done == total:
                 told = time.monotonic()
-                self._emit("progress", done=done, total=total, unit=label or "step")
+                losses = _losses(items)
+                held = {"losses": losses} if losses else {}
+                self._emit("progress", done=done, total=total, unit=label or "step", **held)
 
-    def say(self, level: str, text: str) -> None:
-        """Show a warning or a note."""
-        self._emit("log", level=level, message=text)
+    def say(self, level: str, text: str, values: Mapping[str, Any] | None = None) -> None:
+        """Show a warning or a note; the numbers of an epoch come as ``values``."""
+        held = {"values": {k: v for k, v in values.items() if _sayable(v)}} if values else {}
+        self._emit("log", level=level, message=text, **held)
 
     def done(self, result: Any) -> None:
         """Show the result."""
@@ -171,6 +180,17 @@ def _count(items: Iterable, total: int | None) -> int | None:
     if total is None and hasattr(items, "__len__"):
         return len(items)
     return total
+
+
+def _sayable(value: Any) -> bool:
+    """Whether JSON has a word for it: it knows neither NaN nor infinity."""
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _losses(items: Iterable) -> dict[str, float]:
+    """Numbers to show beside the bar, of items that tell any."""
+    tell = getattr(items, "losses", None)
+    return tell() if callable(tell) else {}
 
 
 def _as_text(value: Any, indent: int = 0) -> str:

@@ -24,9 +24,10 @@ def evaluate_rasters(
 ) -> dict[str, Any]:
     """Scores of ``output`` against ``truth``, brought onto the output's grid.
 
-    PSNR and SSIM are means over windows of 256 px that are measured throughout on both sides; the
-    other scores are over all pixels measured on both. The data range is that of the dtype for 8
-    bits, else that of the truth.
+    PSNR and SSIM are means over windows of 256 px that are measured throughout on both sides; a
+    window that is met exactly counts as if rounding were its error, or one would make the mean
+    infinite. The other scores are over all pixels measured on both. The data range is that of the
+    dtype for 8 bits, else that of the truth.
 
     Raises:
         GridMismatchError: The rasters do not overlap, or differ in band count.
@@ -39,7 +40,7 @@ def evaluate_rasters(
                 f"compare rasters with the same bands"
             )
         ends = _range(real, progress)
-        sums = _Sums(ends)
+        sums = _Sums(ends, _best_psnr(ends, real.dtype))
         tiles = walk(made.grid.shape, WINDOW)
         total = count(made.grid.shape, WINDOW)
         for tile in progress(tiles, total=total, label="windows"):
@@ -52,8 +53,9 @@ def evaluate_rasters(
 class _Sums:
     """What has been seen so far, of one raster against another."""
 
-    def __init__(self, ends: tuple[float, float]):
+    def __init__(self, ends: tuple[float, float], best: float):
         self.ends, self.span, self.pixels = ends, ends[1] - ends[0], 0
+        self.best = best
         self.absolute = self.squared = 0.0
         self.within = dict.fromkeys(_WITHIN, 0)
         self.windows: dict[str, list[float]] = {"PSNR": [], "SSIM": []}
@@ -72,7 +74,8 @@ class _Sums:
             self.within[levels] += int(near.sum())
         if valid.all() and min(valid.shape) == WINDOW:
             pair = [torch.from_numpy(x[None]).float() for x in (a, b)]
-            self.windows["PSNR"].append(float(psnr(*pair, data_range=self.ends)))
+            noise = float(psnr(*pair, data_range=self.ends))
+            self.windows["PSNR"].append(min(noise, self.best))
             self.windows["SSIM"].append(float(ssim(*pair, data_range=self.ends)))
 
     def scores(self) -> dict[str, Any]:
@@ -87,6 +90,13 @@ class _Sums:
         for levels, near in self.within.items():
             found[f"within {levels} of 256 levels"] = {"value": near / self.pixels, **over}
         return found
+
+
+def _best_psnr(ends: tuple[float, float], dtype: str) -> float:
+    """PSNR in dB where nothing but rounding, to whole numbers or to float32, is wrong."""
+    span = ends[1] - ends[0]
+    step = 1.0 if is_integer(dtype) else span * float(np.finfo("float32").eps)
+    return float(10 * np.log10(12 * (span / step) ** 2))  # rounding errs by step² / 12
 
 
 def _range(reader: RasterReader, progress: Callable[..., Iterable]) -> tuple[float, float]:

@@ -14,10 +14,29 @@ from .callbacks import Part
 Progress = Callable[..., Iterable]
 
 
+class Steps:
+    """What a progress wrapper goes over: numbers, with the losses as they stand beside them.
+
+    Args:
+        total: How many.
+        losses: Called for the means of this epoch so far, by name.
+    """
+
+    def __init__(self, total: int, losses: Callable[[], dict[str, float]]):
+        self._total, self.losses = total, losses
+
+    def __len__(self) -> int:
+        return self._total
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self._total))
+
+
 class Ticks(Part):
     """Drive a progress wrapper ``progress(iterable, total=None, label="")`` over the whole run.
 
-    An exception that the wrapper raises, such as ``Cancelled``, ends the training.
+    The wrapper may ask its iterable for ``losses()``, to show them beside the bar. An exception
+    that it raises, such as ``Cancelled``, ends the training.
     """
 
     order, run_valid = 60, False
@@ -32,7 +51,8 @@ class Ticks(Part):
             timed = self.learn.recipe.epochs is None and self.learn.recipe.max_minutes is not None
             steps = self.learn.steps_per_epoch * self.learn.recipe.last_epoch
             self._total = 100 if timed else steps
-            wrapped = self.progress_wrapper(range(self._total), total=self._total, label="training")
+            counted = Steps(self._total, self.learn.record.means)
+            wrapped = self.progress_wrapper(counted, total=self._total, label="training")
             self._ticks, self._done = iter(wrapped), 0
 
     def after_batch(self) -> None:

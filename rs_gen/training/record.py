@@ -131,7 +131,7 @@ class Record(Part):
         losses = {LOSS + name: mean for name, mean in self.means().items()}
         row = dict(zip(LEAD, lead, strict=True)) | losses | self.learn.scores
         self.history.rows.append(row)
-        log.info("%s", describe(row))
+        log.info("%s", describe(row), extra={"values": row})
         if self.path is not None:
             self.history.write(self.path)
 

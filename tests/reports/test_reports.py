@@ -38,6 +38,18 @@ def test_a_raster_agrees_with_itself(tmp_path, truth):
     assert scores["PSNR"]["n"] == 2
 
 
+def test_a_window_met_exactly_counts_as_rounding_and_not_as_infinity(tmp_path, truth):
+    made = truth.copy()
+    made[:, 256:] += 8
+    scores = evaluate_rasters(
+        write(tmp_path / "a.tif", made), write(tmp_path / "b.tif", truth), progress=quiet
+    )
+    exact, off = 10 * np.log10(12 * 255**2), 20 * np.log10(255 / 8)
+    assert scores["PSNR"]["value"] == pytest.approx((exact + off) / 2, abs=1e-3)
+    floats = write(tmp_path / "c.tif", truth.astype("float32"))
+    assert np.isfinite(evaluate_rasters(floats, floats, progress=quiet)["PSNR"]["value"])
+
+
 def test_a_known_difference_gives_known_scores(tmp_path, truth):
     made = write(tmp_path / "a.tif", truth + 8)
     scores = evaluate_rasters(made, write(tmp_path / "b.tif", truth), progress=quiet)
@@ -100,3 +112,15 @@ def test_the_doctor_says_what_to_install(monkeypatch):
 
     monkeypatch.setattr(metadata, "version", missing)
     assert "pip install rasterio" in examine()["advice"]
+
+
+def test_a_report_is_strict_json_also_where_nodata_is_no_number(tmp_path):
+    path = write(tmp_path / "a.tif", np.zeros((1, 8, 8), "float32"), nodata=float("nan"))
+    report = write_report(inspect_path(path), tmp_path / "r.json")
+    assert report["nodata"] == "nan"
+
+    def refuse(word):
+        raise ValueError(word)
+
+    held = json.loads((tmp_path / "r.json").read_text(), parse_constant=refuse)
+    assert held["nodata"] == "nan"

@@ -161,6 +161,7 @@ class Host:
     def __init__(self, cancel_after: int | None = None):
         self.cancel_after, self.positions, self.messages = cancel_after, 0, Messages()
         self._range: tuple[int, int] | None = None
+        self.labels: list[str] = []
 
     def load(self, path: Path) -> Any:
         """The toolbox object of a .pyt."""
@@ -170,7 +171,8 @@ class Host:
         module.env = Env(self)
         module.Describe = self._describe
         module.SetProgressor, module.ResetProgressor = self._set_progressor, self._reset
-        module.SetProgressorPosition, module.SetProgressorLabel = self._position, str
+        module.SetProgressorPosition = self._position
+        module.SetProgressorLabel = self.labels.append
         kept, sys.modules["arcpy"] = sys.modules.get("arcpy"), module
         try:
             loader = SourceFileLoader(f"pyt_{id(self)}", str(path))

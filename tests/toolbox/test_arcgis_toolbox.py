@@ -55,6 +55,20 @@ def test_chips_are_exported_and_progress_is_shown(rasters, tmp_path):
     assert any("chips" in line for line in messages.info)
 
 
+def test_the_losses_of_a_training_stand_above_the_progress_bar():
+    host = Host()
+    messenger = host.load(PYT).tools[0].execute.__globals__["Messenger"](host.messages)
+    told = {
+        "event": "progress",
+        "done": 3,
+        "total": 8,
+        "unit": "training",
+        "losses": {"l1": 4.5678},
+    }
+    messenger(told)
+    assert host.labels == ["training: l1 4.57"]
+
+
 def test_a_broken_input_is_an_error_message_with_its_name(rasters, tmp_path):
     broken = tmp_path / "broken.tif"
     broken.write_bytes(b"no raster")

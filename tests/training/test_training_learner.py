@@ -234,6 +234,19 @@ class TestProgress:
         assert calls == [(12, "training")]
         assert seen == list(range(12))
 
+    def test_a_wrapper_may_ask_for_the_losses(self):
+        told = []
+
+        def progress(items, total=None, label=""):
+            for item in items:
+                yield item
+                told.append(items.losses())
+
+        history = fit(ToyGame(), ToyData(), RECIPE.but(epochs=1), progress=progress)
+        assert set(told[0]) == {"adversarial", "l1", "discriminator"}
+        assert told[-1]["l1"] == history[-1]["loss_l1"]
+        assert told[0]["l1"] != told[-1]["l1"]
+
     def test_a_wrapper_may_cancel(self):
         def progress(items, total=None, label=""):
             for item in items:

@@ -100,6 +100,9 @@ class Messenger:
             if self.total != event["total"]:
                 self.total = event["total"]
                 arcpy.SetProgressor("step", str(event.get("unit", "")), 0, self.total, 1)
+            if event.get("losses"):
+                held = ", ".join(f"{name} {value:.3g}" for name, value in event["losses"].items())
+                arcpy.SetProgressorLabel(f"{event.get('unit', '')}: {held}")
             arcpy.SetProgressorPosition(min(int(event["done"]), int(self.total)))
         elif kind == "log" and event.get("level") == "warning":
             self.messages.addWarningMessage(str(event.get("message")))
