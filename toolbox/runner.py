@@ -107,8 +107,8 @@ def find_command(environ: Mapping[str, str] | None = None) -> list[str]:
     if found:
         return [found]
     raise RunFailedError(
-        f"rs-gen was not found; install it in an environment of its own (pip install rs_gen) and "
-        f"set the environment variable {SETTING} to its rs-gen{'.exe' if os.name == 'nt' else ''}"
+        "rs-gen was not found; run python scripts/setup.py in the folder of rs_gen, or set the "
+        f"environment variable {SETTING} to the {name} of an environment that has it"
     )
 
 
