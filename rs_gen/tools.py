@@ -13,6 +13,8 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
+AREA_MODES = ("clip", "mask")
+COMPRESSIONS = ("deflate", "lzw", "zstd", "packbits", "none")
 DIRECTIONS = ("AtoB", "BtoA")
 MODELS = ("pix2pix", "cyclegan")
 STATISTICS = ("sampled", "model")
@@ -45,15 +47,17 @@ class Parameter:
 
     Attributes:
         name: As in Python.
-        type: ``Path``, ``str``, ``int``, ``float`` or ``bool``.
+        type: ``Path``, ``str``, ``int``, ``float`` or ``bool``; of one value where it takes many.
         input: Help and kind.
         default: ``inspect.Parameter.empty`` when there is none.
+        many: Whether it takes several values, as a list.
     """
 
     name: str
     type: type
     input: Input
     default: Any
+    many: bool = False
 
     @property
     def required(self) -> bool:
@@ -69,7 +73,10 @@ def parameters(tool: Callable[..., Any]) -> list[Parameter]:
         if parameter.kind is parameter.KEYWORD_ONLY:
             continue
         type_, held = get_args(hints[name])[:2]
-        found.append(Parameter(name, _plain(type_), held, parameter.default))
+        plain = _plain(type_)
+        many = get_origin(plain) is list
+        one = get_args(plain)[0] if many else plain
+        found.append(Parameter(name, one, held, parameter.default, many))
     return found
 
 
@@ -197,8 +204,40 @@ def translate(
     ] = "sampled",
     tile_size: Annotated[int, Input("Side of a tile, in pixels.", low=32)] = 1024,
     batch_size: Annotated[int, Input("Tiles computed at once.", low=1)] = 1,
-    area: Annotated[Path | None, Input("Polygons to translate, in any CRS.", "features")] = None,
+    area: Annotated[
+        list[Path] | None,
+        Input("Polygons to translate, in any CRS; several files or layers if need be.", "features"),
+    ] = None,
+    area_mode: Annotated[
+        str,
+        Input(
+            "Whether the output is clipped to the area's bounds, or keeps the raster's grid.",
+            choices=AREA_MODES,
+        ),
+    ] = "clip",
+    resample: Annotated[
+        bool,
+        Input("Bring the raster to the model's ground resolution; the output has that grid."),
+    ] = False,
     cog: Annotated[bool, Input("Write a Cloud-Optimized GeoTIFF, with overviews.")] = False,
+    compress: Annotated[
+        str, Input("How the output is compressed, without loss.", choices=COMPRESSIONS)
+    ] = "deflate",
+    overviews: Annotated[
+        str, Input("auto, none, or sizes such as 2,4,8; empty for none, or auto for a COG.")
+    ] = "",
+    palette: Annotated[
+        str,
+        Input(
+            "Snap a map to few colours, stored as classes: model, a number of the model's "
+            "colours, or colours such as water=#aadaff,road=#ffffff; empty for a picture."
+        ),
+    ] = "",
+    polygons: Annotated[
+        Path | None,
+        Input("GeoPackage for the classes as polygons, styled for QGIS.", "new file"),
+    ] = None,
+    no_stac: Annotated[bool, Input("Write no STAC item beside the output.")] = False,
     overwrite: Annotated[bool, Input("Replace the output if it exists.")] = False,
     device: Annotated[str, Input("cpu, cuda or cuda:N; empty to choose.")] = "",
     *,
@@ -213,7 +252,9 @@ def translate(
     translator = Translator.of(model, direction=direction, device=device or None)
     return translator(
         raster, out, statistics=statistics, tile_size=tile_size, batch_size=batch_size,
-        area=area, cog=cog, overwrite=overwrite, progress=progress,
+        area=area or None, area_mode=area_mode, resample=resample, cog=cog, compress=compress,
+        overviews=overviews or None, palette=palette or None, polygons=polygons,
+        stac=not no_stac, overwrite=overwrite, progress=progress,
     )  # fmt: skip
 
 

@@ -71,10 +71,12 @@ def _stop(*_: Any) -> None:
 def _click_parameter(p: Parameter) -> click.Parameter:
     type_ = _click_type(p)
     if p.required:
-        return click.Argument([p.name], type=type_)
+        return click.Argument([p.name], type=type_, nargs=-1 if p.many else 1, required=True)
     flag = f"--{p.name.replace('_', '-')}"
     if p.type is bool:
         return click.Option([flag], is_flag=True, default=p.default, help=p.input.help)
+    if p.many:
+        return click.Option([flag], type=type_, multiple=True, help=p.input.help)
     return click.Option([flag], type=type_, default=p.default, help=p.input.help)
 
 

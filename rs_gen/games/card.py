@@ -28,6 +28,8 @@ class Card:
             training chips, ``"none"`` where there are none to store. ``save`` fills it in.
         reach: Direction to ``left``, ``right``, ``phase`` (pixels), ``exact`` and ``reason``.
             ``save`` fills it in.
+        palettes: Direction to the colours that its target's chips are drawn in, as
+            ``metrics.palette.Palette.to_dict`` gives them; only for maps of few colours.
         training: Summary of the training: chips, epochs, seed, whatever the trainer recorded.
         metrics: Name to ``value``, ``n``, ``protocol``, ``low`` and ``high``.
         licence: Of the weights.
@@ -45,6 +47,7 @@ class Card:
     size: int
     statistics: str = "none"
     reach: dict[str, Any] = field(default_factory=dict)
+    palettes: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     licence: str = ""

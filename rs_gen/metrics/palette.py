@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -18,6 +19,7 @@ from ..errors import SettingError
 from .protocol import Array, Score, bootstrap
 
 _SAMPLE = 200_000  # pixels that a palette is learned from
+_GLANCE = 10_000  # pixels that are enough to tell a map from a photograph, in a second
 _STARTS = 8
 _STEPS = 100
 
@@ -91,6 +93,66 @@ class Palette:
         with torch.autocast("cpu", enabled=False):  # bfloat16 can't tell near colours apart
             return torch.cat([F.conv2d(image, kernel, bias).argmin(1) for image in each])
 
+    def nearest(self, pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
+        """(C, H, W) in [-1, 1] to (H, W), the index of each pixel's nearest colour.
+
+        As ``snap``, but in sums that are the same whatever the size of the image: a tile gives
+        what the whole gives.
+
+        Raises:
+            SettingError: The bands differ.
+        """
+        if len(pixels) != len(self.colours[0]):
+            raise SettingError(
+                f"the palette has {len(self.colours[0])} bands and the image {len(pixels)}"
+            )
+        best = np.full(pixels.shape[1:], np.inf, np.float32)
+        found = np.zeros(pixels.shape[1:], np.intp)
+        for i, colour in enumerate(self.colours):
+            distance = np.zeros(pixels.shape[1:], np.float32)
+            for band, value in zip(pixels, colour, strict=True):
+                distance += np.square(band - np.float32(value))
+            nearer = distance < best
+            found[nearer], best[nearer] = i, distance[nearer]
+        return found
+
+    def within(self, pixels: npt.NDArray[np.float32], levels: float) -> float:
+        """Share of the pixels whose every band is at most ``levels`` of 255 off a colour."""
+        colours = np.array(self.colours, np.float32)[self.nearest(pixels)]
+        off = np.abs(np.moveaxis(pixels, 0, -1) - colours).max(-1)
+        return float((off <= levels / 127.5).mean())
+
+    def main(
+        self, number: int | None = None, *, least: float = 0.005, apart: float = 16.0
+    ) -> Palette:
+        """The colours that a person would name: those that merely lean on another one are left.
+
+        A palette that was learned with many colours holds shades of one class and the mixtures at
+        its edges too. From the most frequent one on, a colour close to one before it joins that.
+
+        Args:
+            number: Most colours to keep; None for all that are frequent enough.
+            least: Share of the pixels that a colour needs where ``number`` is None.
+            apart: Levels of 255 that some band of two colours must differ by.
+
+        Raises:
+            SettingError: ``number`` is below 1.
+        """
+        if number is not None and number < 1:
+            raise SettingError(f"number={number} colours; it must be at least 1")
+        kept: list[tuple[float, ...]] = []
+        shares: list[float] = []
+        for colour, share in zip(self.colours, self.shares, strict=True):
+            gaps = [max(abs(a - b) for a, b in zip(colour, k, strict=True)) for k in kept]
+            if gaps and min(gaps) < apart / 127.5:
+                shares[gaps.index(min(gaps))] += share
+            else:
+                kept.append(colour)
+                shares.append(share)
+        order = np.argsort(-np.array(shares), kind="stable")[:number]
+        wanted = [i for i in order if number is not None or shares[i] >= least] or [order[0]]
+        return Palette(tuple(kept[i] for i in wanted), tuple(shares[i] for i in wanted))
+
     def to_dict(self) -> dict[str, Any]:
         """Plain lists, for JSON."""
         return {"colours": [list(c) for c in self.colours], "shares": list(self.shares)}
@@ -99,6 +161,28 @@ class Palette:
     def from_dict(cls, held: dict[str, Any]) -> Palette:
         """What ``to_dict`` gave."""
         return cls(tuple(tuple(c) for c in held["colours"]), tuple(held["shares"]))
+
+
+def palette_of_map(
+    maps: Tensor, *, colours: int = 24, levels: float = 4.0, share: float = 0.7, seed: int = 0
+) -> Palette | None:
+    """The palette of images that are drawn in few colours; None for photographs and the like.
+
+    Args:
+        maps: (N, C, H, W) in [-1, 1].
+        colours: How many to learn; ``Palette.main`` makes few of them.
+        levels: Of 255, that a drawn pixel may be off its colour: noise of a lossy file.
+        share: Share of the pixels that must be so close.
+        seed: Of the palette.
+    """
+    step = max(1, round((maps.shape[0] * maps.shape[2] * maps.shape[3] / _GLANCE) ** 0.5))
+    some = maps[..., ::step, ::step].detach().cpu().float()
+    pixels = some.permute(1, 0, 2, 3).flatten(1)[:, None].numpy()
+    cells = np.unique((pixels * 16).round().reshape(len(pixels), -1), axis=1, return_counts=True)[1]
+    if np.sort(cells)[-2 * colours :].sum() < share * cells.sum():
+        return None  # seen at once, without learning
+    palette = Palette.learn(some, colours, seed=seed)
+    return palette if palette.within(pixels, levels) >= share else None
 
 
 def confusion(

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import SettingError
+from ..metrics.palette import Palette
 from ..raster.grid import Grid
 from ..raster.reader import RasterReader
 from ..raster.writer import geotiff
 from ..translate import checks
 from ..translate.tags import SYNTHETIC
 from ..translate.translator import Translator
+from . import keeping
 
 if TYPE_CHECKING:
     from .base import Model
@@ -30,7 +32,16 @@ def translator(model: Model, direction: str = "AtoB", device: Any = None) -> Tra
     return Translator(
         generator, *sides, direction=direction, device=device or model.device,
         norms=(model.statistics or {}).get(direction), size=model.size, name=model.name,
+        palette=palette_of(model, direction),
     )  # fmt: skip
+
+
+def palette_of(model: Model, direction: str) -> Palette | None:
+    """The colours that the target's chips are drawn in, where they are few."""
+    if direction not in model.palettes and model.data is not None:
+        model.palettes |= keeping.training_palettes(model)
+    held = model.palettes.get(direction)
+    return Palette.from_dict(held) if held else None
 
 
 def predict(

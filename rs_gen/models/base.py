@@ -82,6 +82,7 @@ class Model:
             self._start_at_mean()
         self.history, self.card = History(), None
         self.statistics: Any = {}
+        self.palettes: dict[str, Any] = {}
         self._scores: dict[str, Score] = {}
         check_chips(self.game, data)
         if chosen.batch_size and chosen.batch_size != data.batch_size:
@@ -305,6 +306,7 @@ class Model:
             check_chips(package.game, self.data)
         self.game, self.card, self.statistics = package.game, card, package.statistics
         self.a, self.b, self.size = a, b, card.size
+        self.palettes = dict(card.palettes)
         self.recipe = keeping.recipe_of(card)
         self._scores = {}
 
@@ -333,6 +335,8 @@ class Model:
         """Fill the norm statistics over the training chips, if the weights have changed."""
         if not self.statistics and self.data is not None:
             self.statistics = keeping.training_statistics(self)
+        if not self.palettes and self.data is not None:
+            self.palettes = keeping.training_palettes(self)
 
     def _check_data(self, data: Any) -> None:
         if getattr(data, "kind", None) not in self.supported_datasets:

@@ -12,6 +12,7 @@ import torch
 from ..data.side import Side
 from ..errors import SettingError
 from ..games import package
+from ..metrics.palette import palette_of_map
 from ..networks.norm import norm_layers
 from ..training.preview import first_chips
 from ..training.recipe import Recipe
@@ -56,6 +57,7 @@ def card_of(model: Model, licence: str, notes: Mapping[str, Any] | None) -> pack
         model.a.to_dict(),
         model.b.to_dict(),
         model.size,
+        palettes={way: held for way, held in model.palettes.items() if held},
         training=_training(model),
         metrics=metrics or (was.metrics if was and not len(model.history) else {}),
         licence=licence or (was.licence if was else ""),
@@ -102,6 +104,18 @@ def training_statistics(model: Model) -> dict[str, Any]:
             valid = torch.ones_like(images[:, :1], dtype=torch.bool)
             layers = gather(game.generator(direction), images, valid)
             found[direction] = {k: (mean.cpu(), var.cpu()) for k, (mean, var) in layers.items()}
+    return found
+
+
+def training_palettes(model: Model) -> dict[str, Any]:
+    """Direction to the palette of its target's training chips; None where they are no map."""
+    count = max(1, PIXELS // model.size**2)
+    found = {}
+    for direction, chips in zip(("AtoB", "BtoA"), reversed(first_chips(model.data.train, count)),
+                                strict=True):  # fmt: skip
+        if direction in model.game.directions:
+            palette = palette_of_map(chips)
+            found[direction] = palette.to_dict() if palette else None
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -41,11 +41,30 @@ class ClassPolygon(NamedTuple):
     geometry: BaseGeometry
 
 
+def read_areas(paths: Iterable[str | Path | BaseGeometry], crs: Any) -> BaseGeometry:
+    """The union of several areas, in ``crs``.
+
+    Args:
+        paths: Vector files as for :func:`read_area`, each in a CRS of its own; a shapely geometry
+            must be in ``crs`` already.
+        crs: Where the area is wanted.
+
+    Raises:
+        AreaError: As for :func:`read_area`; or there are none.
+    """
+    areas = [p if isinstance(p, BaseGeometry) else read_area(p, crs) for p in paths]
+    if not areas:
+        raise AreaError("no area is given; name a vector file, or leave the area out")
+    return shapely.union_all(areas)
+
+
 def read_area(path: str | Path, crs: Any, *, layer: str | None = None) -> BaseGeometry:
     """The union of all polygons of a vector file, in ``crs``.
 
     Args:
-        path: Shapefile, GeoPackage, GeoJSON, file geodatabase, or what else GDAL reads.
+        path: Shapefile, GeoPackage, GeoJSON, file geodatabase, or what else GDAL reads. A layer
+            can be named as QGIS does (``towns.gpkg|layername=old``) or as ArcGIS does
+            (``towns.gdb/old``).
         crs: Where the area is wanted; anything that pyproj understands. Edges are cut before
             they are reprojected, because a straight line need not stay straight.
         layer: Name of the layer; the first when left out.
@@ -54,11 +73,23 @@ def read_area(path: str | Path, crs: Any, *, layer: str | None = None) -> BaseGe
         AreaError: The file is missing or no vector file, has no CRS or no polygons, or can't be
             expressed in ``crs``.
     """
-    table = _polygons(path, layer)
+    path, named = layer_of(path)
+    table = _polygons(path, layer or named)
     area = shapely.union_all(_reprojected(table, crs, path).geometry.to_numpy())
     if area.is_empty:
         raise AreaError(f"{path} has no area; its polygons are all empty")
     return area
+
+
+def layer_of(path: str | Path) -> tuple[str | Path, str | None]:
+    """A vector file and the layer that its path names, if it names one."""
+    file, _, options = str(path).partition("|")
+    if options.startswith("layername="):
+        return file, options.removeprefix("layername=").split("|")[0]
+    held = Path(path).parent
+    if held.suffix.lower() in (".gdb", ".gpkg") and held.exists():
+        return held, Path(path).name.removeprefix("main.")  # ArcGIS's schema in a GeoPackage
+    return path, None
 
 
 def read_polygons(

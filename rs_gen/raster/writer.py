@@ -16,6 +16,7 @@ from rasterio.windows import Window
 from ..errors import RasterError, SettingError, UnknownNameError, ValueRangeError
 from .files import whole_or_not
 from .grid import GDAL_ERRORS, Grid, whole
+from .overviews import build, levels
 from .pixels import checked_nodata, is_integer
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def geotiff(
     blocksize: int = 256,
     colormap: Mapping[int, Sequence[int]] | None = None,
     cog: bool = False,
+    overviews: str | Sequence[int] | None = None,
 ) -> Iterator[RasterWriter]:
     """Open a tiled GeoTIFF to write windows into.
 
@@ -80,7 +82,10 @@ def geotiff(
         compress: "deflate", "lzw", "zstd", "packbits" or "none"; all keep every value.
         blocksize: Side of the file's tiles in pixels, a multiple of 16.
         colormap: id to (red, green, blue) or with alpha, for one band of uint8 or uint16.
-        cog: Finish as a cloud-optimised GeoTIFF, with overviews.
+        cog: Finish as a cloud-optimised GeoTIFF.
+        overviews: "auto" halves the raster until it fits into a block, "none" writes none, and
+            numbers such as (2, 4, 8) say how often. None is "auto" for a cloud-optimised GeoTIFF
+            and "none" for another. They lie within the file.
 
     Raises:
         SettingError, UnknownNameError: An option can't work.
@@ -92,6 +97,7 @@ def geotiff(
     colors = _colors(colors, count, dtype)
     profile = _profile(grid, count, dtype, checked_nodata(nodata, dtype), compress, blocksize)
     profile |= _photometric(colors, colormap, count, dtype)
+    factors = levels(overviews, grid.shape, blocksize, cog=cog)
     with whole_or_not(path) as part:
         writer = RasterWriter(_created(part, path, profile), Path(path), nodata, mask)
         try:
@@ -100,12 +106,16 @@ def geotiff(
         finally:
             writer._close()
         if cog:
-            optimise(part, part, compress=compress, colormap=colormap is not None)
+            ids = colormap is not None
+            optimise(part, part, compress=compress, colormap=ids, overviews=len(factors))
+        elif factors:
+            build(part, path, factors, ids=colormap is not None)
 
 
 def optimise(
-    source: str | Path, path: str | Path, *, compress: str = "deflate", colormap: bool = False
-) -> Path:
+    source: str | Path, path: str | Path, *, compress: str = "deflate", colormap: bool = False,
+    overviews: int | None = None,
+) -> Path:  # fmt: skip
     """Write a raster again as a cloud-optimised GeoTIFF with overviews; returns ``path``.
 
     Nodata, mask, band names, colours and tags are kept. ``path`` may be ``source`` itself.
@@ -115,6 +125,7 @@ def optimise(
         path: Where the copy will be.
         compress: As for :func:`geotiff`, but for "packbits".
         colormap: Values are ids, so overviews take the commonest of them instead of the mean.
+        overviews: How many, each half of the one before; None for as many as fit into a block.
 
     Raises:
         SettingError: A compression that this format has not.
@@ -129,6 +140,8 @@ def optimise(
         "NUM_THREADS": "ALL_CPUS",
         "OVERVIEW_RESAMPLING": "MODE" if colormap else "AVERAGE",
     }
+    if overviews is not None:
+        options |= {"OVERVIEW_COUNT": overviews} if overviews else {"OVERVIEWS": "NONE"}
     with whole_or_not(path) as part:
         try:
             rasterio.shutil.copy(source, part, driver="COG", **options)

@@ -15,9 +15,10 @@ from ..errors import AreaError, BandWarning, GridWarning, SettingError, Translat
 from ..raster.grid import Grid, clip
 from ..raster.pixels import checked_nodata, holds
 from ..raster.reader import RasterReader
-from ..raster.vector import read_area, window_of
+from ..raster.vector import read_areas, window_of
 from .sides import Side
 
+AREA_MODES = ("clip", "mask")
 _TOLERANCE = 1.1  # a ground resolution further off than this factor is worth a warning
 
 
@@ -98,8 +99,8 @@ def check_resolution(reader: RasterReader, side: Side, *, stacklevel: int = 2) -
     if not 1 / _TOLERANCE <= found / known <= _TOLERANCE:
         name = reader.path.name
         warnings.warn(
-            f"{name} is at {found:.3g} m and the model was trained at {known:.3g} m; resample "
-            f"{name} to {known:.3g} m first, or train on chips at {found:.3g} m",
+            f"{name} is at {found:.3g} m and the model was trained at {known:.3g} m; resample it "
+            f"to {known:.3g} m with resample=True (--resample), or train on chips at {found:.3g} m",
             GridWarning,
             stacklevel=stacklevel + 1,
         )
@@ -145,23 +146,32 @@ def destination(raster: str | Path, out: str | Path, overwrite: bool) -> Path:
     return out
 
 
-def part_of(grid: Grid, area: Any, window: Window | None) -> tuple[Window, Any]:
+def part_of(grid: Grid, area: Any, window: Window | None, mode: str = "clip") -> tuple[Window, Any]:
     """Which pixels to write, and the polygon that they must lie in, if any.
 
     Args:
         grid: Of the raster.
-        area: A vector file in any CRS, a shapely geometry in the grid's, or None.
+        area: A vector file in any CRS, a shapely geometry in the grid's, several of these, or
+            None.
         window: Of whole pixels, or None.
+        mode: ``"clip"``: the output is as large as the bounds of the area; ``"mask"``: as large
+            as the raster.
 
     Raises:
-        SettingError: Both are given, or the window cuts pixels.
+        SettingError: Both are given, the window cuts pixels, or the mode is unknown.
         AreaError: It misses the raster.
     """
+    if mode not in AREA_MODES:
+        raise SettingError(f"area_mode={mode!r} is unknown; it is one of {AREA_MODES}")
+    if isinstance(area, list | tuple) and not area:
+        area = None
     if area is not None and window is not None:
         raise SettingError("area and window are both given; choose one")
     if area is not None:
-        polygon = area if hasattr(area, "geom_type") else read_area(area, grid.crs)
-        return window_of(polygon, grid), polygon
+        several = area if isinstance(area, list | tuple) else [area]
+        polygon = read_areas(several, grid.crs)
+        bounds = window_of(polygon, grid)
+        return grid.window if mode == "mask" else bounds, polygon
     if window is None:
         return grid.window, None
     part = clip(window, grid.shape)

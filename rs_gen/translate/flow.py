@@ -5,10 +5,11 @@ One thread reads and encodes, the caller's computes, one decodes and writes: all
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,10 +22,12 @@ from ..raster.vector import rasterize
 from ..raster.writer import RasterWriter
 from .canvas import Canvas
 from .checks import Output
+from .classes import Classes
 from .engine import Engine
 from .pipeline import Behind, ahead
 from .plan import Plan
 from .sides import Side
+from .storage import Storage
 
 
 class Loaded(NamedTuple):
@@ -53,6 +56,9 @@ class Flow:
         output: How they are stored.
         part: Window of the raster to write.
         area: Polygon outside which the output is nodata, in the raster's CRS; None for all.
+        storage: What else was asked of the output.
+        classes: That ``target`` snaps to; None for a picture.
+        asked: Options that change pixels, for the output's tags.
     """
 
     canvas: Canvas
@@ -62,6 +68,21 @@ class Flow:
     output: Output
     part: Window
     area: Any = None
+    storage: Storage = field(default_factory=Storage)
+    classes: Classes | None = None
+    asked: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def writing(self) -> dict[str, Any]:
+        """Arguments of ``raster.writer.geotiff``, but for path, grid and tags."""
+        return {
+            "count": self.target.count, **self.output._asdict(),
+            "names": self.target.names or None, **self.storage.writing(self.classes),
+        }  # fmt: skip
+
+    def finish(self, out: Path) -> None:
+        """Write what goes beside the output once it is whole: polygons, a STAC item."""
+        self.storage.finish(out, self.classes, self.canvas.reader.path)
 
     @property
     def grid(self) -> Grid:

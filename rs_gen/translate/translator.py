@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import InitVar, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,7 @@ from rasterio.windows import Window
 from torch import nn
 
 from ..errors import TranslationError
+from ..metrics.palette import Palette
 from ..networks.device import autocast_dtype, pick_device
 from ..networks.norm import norm_layers
 from ..networks.reach import Reach, reach
@@ -33,12 +34,15 @@ from ..raster.reader import ArrayReader, RasterReader, Reader
 from ..raster.writer import geotiff
 from . import checks
 from .canvas import Canvas
+from .classes import palette_in
 from .engine import Engine, ready
 from .flow import Flow, drive
+from .opening import suitable
 from .plan import Plan, floats_per_pixel, make_plan, memory_of, smallest_side
 from .sides import Side
 from .statistics import Statistics, check_kind, gather, sampled_statistics, stored_statistics
-from .tags import made_by
+from .storage import Storage
+from .tags import asked_for, made_by
 from .verify import Verification, verify
 
 log = logging.getLogger(__name__)
@@ -66,6 +70,7 @@ class Translator:
         dtype: Of the output, where ``target`` does not say.
         nodata: Likewise.
         names: Likewise, one for each band.
+        palette: Colours that the target's training chips are drawn in, where they are few.
         reach: How far the generator looks and how it steps, from its layers.
 
     Raises:
@@ -84,6 +89,7 @@ class Translator:
     dtype: InitVar[str | None] = None
     nodata: InitVar[float | None] = None
     names: InitVar[Sequence[str] | None] = None
+    palette: Palette | None = None
     reach: Reach = field(init=False)
     _lock: threading.RLock = field(init=False, repr=False, default_factory=threading.RLock)
 
@@ -132,6 +138,7 @@ class Translator:
             norms=(package.statistics or {}).get(direction),
             size=card.size,
             name=name,
+            palette=palette_in(card, direction),
         )
 
     def __call__(
@@ -140,18 +147,10 @@ class Translator:
         out: str | Path,
         *,
         statistics: str = "sampled",
-        tile_size: int = 1024,
-        batch_size: int = 4,
-        area: Any = None,
-        window: Window | None = None,
-        bands: Sequence[int | str] | None = None,
-        mixed_precision: str | bool = "auto",
-        dtype: str | None = None,
-        nodata: float | str | None = "auto",
-        cog: bool = False,
         overwrite: bool = True,
         progress: Callable[..., Iterable[Any]] = quiet,
         cancel: Callable[[], bool] | None = None,
+        **options: Any,
     ) -> Path:
         """Translate a raster into a GeoTIFF on the same grid; returns its path.
 
@@ -164,48 +163,32 @@ class Translator:
             out: The GeoTIFF to write.
             statistics: Which numbers instance norms divide by: ``"sampled"`` from windows spread
                 over this raster, ``"model"`` from the training chips. Never those of a tile.
-            tile_size: Side of the square that is computed at once, in pixels without its halo;
-                rounded to the generator's phase. It changes speed and memory, not the result.
-            batch_size: Most tiles that go through the generator together; fewer where they are
-                so large that this would only take memory.
-            area: Only what lies in these polygons: a vector file in any CRS, or a shapely
-                geometry in the raster's. The output is as large as their bounds.
-            window: Only these pixels, which are the same as in a translation of everything.
-            bands: Which to read, as names or counted from 0; None takes those named as in
-                training, or the first ones.
-            mixed_precision: ``"auto"`` computes in bfloat16 where the hardware does so fast and
-                the output has 8 bits; True does so always, False never.
-            dtype: Of the output; None is the target's of the model.
-            nodata: Of the output; ``"auto"`` is the target's of the model, or a mask within the
-                file where that has none and there are holes. None always takes the mask.
-            cog: Write a cloud-optimised GeoTIFF, with overviews.
             overwrite: Replace an existing file.
             progress: Wraps the walk over the tiles.
             cancel: Asked after each tile; True stops.
+            **options: Of ``flow``: ``tile_size``, ``batch_size``, ``area``, ``area_mode``,
+                ``window``, ``bands``, ``resample``, ``mixed_precision``; and of ``Storage``:
+                ``dtype``, ``nodata``, ``cog``, ``compress``, ``overviews``, ``palette``,
+                ``polygons``, ``least_area``, ``stac``.
 
         Raises:
             RasterError: The raster can't be read, or the output not written.
             TranslationError: The raster does not suit the model, or ``out`` is there already.
-            SettingError, ValueRangeError: An option can't work.
+            SettingError, ValueRangeError, UnknownNameError: An option can't work.
             AreaError: The area or the window misses the raster.
             Cancelled: ``cancel`` said so; no file is left.
         """
         check_kind(statistics)
         out = checks.destination(raster, out, overwrite)
-        with self.flow(
-            raster, tile_size=tile_size, batch_size=batch_size, area=area, window=window,
-            bands=bands, mixed_precision=mixed_precision, dtype=dtype, nodata=nodata,
-        ) as flow:  # fmt: skip
+        with self.flow(raster, **options) as flow:
             frozen = self._statistics(flow.canvas, statistics)
-            tags = made_by(self, raster, flow.engine, flow.plan, statistics)
+            tags = made_by(self, raster, flow.engine, flow.plan, statistics, asked=flow.asked)
             with (
                 flow.engine.frozen(frozen),
-                geotiff(
-                    out, flow.grid, count=self.target.count, **flow.output._asdict(),
-                    names=self.target.names or None, cog=cog, tags=tags,
-                ) as writer,
-            ):  # fmt: skip
+                geotiff(out, flow.grid, tags=tags, **flow.writing) as writer,
+            ):
                 drive(flow.into(writer), len(flow), progress, cancel)
+        flow.finish(out)
         return out
 
     @contextmanager
@@ -216,21 +199,51 @@ class Translator:
         tile_size: int = 1024,
         batch_size: int = 4,
         area: Any = None,
+        area_mode: str = "clip",
         window: Window | None = None,
         bands: Sequence[int | str] | None = None,
+        resample: bool = False,
         mixed_precision: str | bool = "auto",
-        dtype: str | None = None,
-        nodata: float | str | None = "auto",
+        **storage: Any,
     ) -> Generator[Flow, None, None]:
-        """An open raster on its way through the generator; options and errors as for a call."""
-        with self._lock, block_cache(), self._open(raster, bands, level=6) as reader:
-            part, polygon = checks.part_of(reader.grid, area, window)
-            holes = reader.has_mask or polygon is not None
-            output = checks.choose_output(self.target, dtype, nodata, holes=holes)
+        """An open raster on its way through the generator. Errors as for a call.
+
+        Args:
+            raster: What GDAL reads.
+            tile_size: Side of the square that is computed at once, in pixels without its halo;
+                rounded to the generator's phase. It changes speed and memory, not the result.
+            batch_size: Most tiles that go through the generator together; fewer where they are
+                so large that this would only take memory.
+            area: Only what lies in these polygons: a vector file in any CRS, a shapely geometry
+                in the raster's, or a list of these.
+            area_mode: ``"clip"``: the output is as large as the bounds of the area; ``"mask"``:
+                as large as the raster, with nodata outside the area.
+            window: Only these pixels, which are the same as in a translation of everything.
+            bands: Which to read, as names or counted from 0; None takes those named as in
+                training, or the first ones.
+            resample: Bring a raster of another ground resolution to that of the training chips
+                first. The output then has the resampled grid.
+            mixed_precision: ``"auto"`` computes in bfloat16 where the hardware does so fast and
+                the output has 8 bits; True does so always, False never.
+            **storage: As ``Storage`` lists them.
+        """
+        wanted = Storage.of(storage)
+        classes = wanted.classes(self.palette, self.target)
+        target = classes.side(self.target) if classes else self.target
+        with (
+            self._lock,
+            block_cache(),
+            self._open(raster, bands, resample=resample, stacklevel=6) as reader,
+        ):
+            part, polygon = checks.part_of(reader.grid, area, window, area_mode)
+            output = wanted.output(target, holes=reader.has_mask or polygon is not None)
             canvas = self._canvas(reader)
             engine = self._engine(mixed_precision, output.dtype)
             plan = self._plan(canvas, tile_size, batch_size)
-            yield Flow(canvas, engine, plan, self.target, output, part, polygon)
+            asked = asked_for(
+                reader, classes, area=area, area_mode=area_mode, window=window, resample=resample
+            )
+            yield Flow(canvas, engine, plan, target, output, part, polygon, wanted, classes, asked)
 
     def predict(self, pixels: np.ndarray) -> np.ma.MaskedArray:
         """One chip in memory, (C_in, H, W) of stored values to (C_out, H, W) of stored values.
@@ -339,22 +352,10 @@ class Translator:
             with engine.frozen(frozen):
                 return verify(canvas, engine, plan)
 
-    @contextmanager
     def _open(
-        self, raster: str | Path, bands: Sequence[int | str] | None, level: int = 4
-    ) -> Generator[RasterReader, None, None]:
-        """The raster with the bands that the model reads.
-
-        ``level`` of the warnings: past the context managers, to whoever called the translator.
-        """
-        if bands is None:
-            with RasterReader(raster) as all_bands:
-                bands = checks.choose_bands(all_bands, self.source, stacklevel=level)
-        with RasterReader(raster, bands) as reader:
-            checks.check_count(reader, self.source)
-            checks.check_dtype(reader, self.source, stacklevel=level)
-            checks.check_resolution(reader, self.source, stacklevel=level)
-            yield reader
+        self, raster: str | Path, bands: Sequence[int | str] | None, **options: Any
+    ) -> AbstractContextManager[RasterReader]:
+        return suitable(raster, self.source, bands, **options)
 
     def _canvas(self, reader: Reader) -> Canvas:
         phase = self.reach.phase

@@ -91,9 +91,17 @@ class Parameter(_Strict):
         self.parameterDependencies = []
 
     @property
+    def values(self) -> list[Any] | None:
+        if not self.multiValue:
+            raise RuntimeError(f"{self.name} takes one value")
+        return None if self.value is None else list(self.value)
+
+    @property
     def valueAsText(self) -> str | None:
         if self.value is None:
             return None
+        if self.multiValue:
+            return ";".join(map(str, self.value))
         return str(self.value).lower() if isinstance(self.value, bool) else str(self.value)
 
     @property
@@ -231,8 +239,9 @@ class Host:
                 p.setErrorMessage("ERROR 000735: Value is required")
             return
         kinds = set(p._kinds)
-        if p.direction == "Input" and kinds <= ON_DISK and not Path(str(p.value)).exists():
-            p.setErrorMessage(f"ERROR 000732: {p.value} does not exist")
+        for value in p.values if p.multiValue else [p.value]:
+            if p.direction == "Input" and kinds <= ON_DISK and not Path(str(value)).exists():
+                p.setErrorMessage(f"ERROR 000732: {value} does not exist")
         for kind, number in NUMBERS.items():
             if kinds == {kind} and not isinstance(p.value, int | number):
                 p.setErrorMessage(f"ERROR 000727: {p.value!r} is not a {kind}")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +115,24 @@ def test_a_report_is_shown_and_written(rasters, tmp_path):
     host.run(tool(host, "Inspect"), file=str(rasters[0]), report=str(report))
     assert json.loads(report.read_text())["size"] == "320 x 256 px"
     assert any("EPSG:32633" in line for line in host.messages.info)
+
+
+def test_several_areas_reach_the_tool_one_by_one(tmp_path, monkeypatch):
+    host = Host()
+    toolbox = host.load(PYT)
+    seen = []
+    monkeypatch.setattr(sys.modules["runner"], "run", lambda words, *_: seen.extend(words))
+    for name in ("a b.gpkg", "c.gpkg", "in.tif"):
+        (tmp_path / name).touch()
+    host.run(
+        next(t for t in toolbox.tools if t.__name__ == "Translate"),
+        raster=str(tmp_path / "in.tif"), model=str(tmp_path), out=str(tmp_path / "out.tif"),
+        area=[str(tmp_path / "a b.gpkg"), str(tmp_path / "c.gpkg")],
+    )  # fmt: skip
+    at = seen.index("--area")
+    assert seen[at : at + 4] == [
+        "--area", str(tmp_path / "a b.gpkg"), "--area", str(tmp_path / "c.gpkg")
+    ]  # fmt: skip
 
 
 def test_the_stand_in_refuses_what_arcpy_lacks():

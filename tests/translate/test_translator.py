@@ -398,11 +398,13 @@ def test_the_output_says_how_it_was_made(tmp_path, nets):
         tags = {k: v for k, v in out.tags().items() if k.startswith("RS_GEN_")}
     assert tags.pop("RS_GEN_VERSION")
     assert len(tags.pop("RS_GEN_MODEL_DIGEST")) == 16
+    assert len(tags.pop("RS_GEN_SOURCE_DIGEST")) == 16
     assert tags == {
         "RS_GEN_SYNTHETIC": "imagery made by a generative model, not measured",
         "RS_GEN_MODEL": "oslo",
         "RS_GEN_DIRECTION": "BtoA",
         "RS_GEN_SOURCE": "in.tif",
+        "RS_GEN_PARAMETERS": '{"bands": ["red", "green", "blue"]}',
         "RS_GEN_STATISTICS": "sampled",
         "RS_GEN_REACH": "28,28",
         "RS_GEN_PHASE": "4",

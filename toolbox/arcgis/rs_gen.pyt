@@ -51,6 +51,7 @@ def arcpy_parameter(p):
         datatype=VALUES[p.type] if kind == "value" else DATATYPES[kind],
         parameterType="Required" if p.required else "Optional",
         direction="Output" if kind.startswith("new ") else "Input",
+        multiValue=p.many,
     )
     if p.input.choices:
         shown.filter.type = "ValueList"
@@ -71,14 +72,29 @@ def path_of(shown):
     return getattr(arcpy.Describe(shown.value), "catalogPath", text)
 
 
+def path_of_one(value):
+    """Where one of several inputs lies: a path, or a layer of the map."""
+    text = str(value)
+    if os.path.exists(text):
+        return text
+    return getattr(arcpy.Describe(value), "catalogPath", text)
+
+
 def arguments_of(name, shown):
     """The command line that stands for a filled-in dialog."""
     positional, named = [], []
     for p, field in zip(tools.parameters(tools.TOOLS[name]), shown):
         if field.value is None or field.valueAsText in (None, ""):
             continue
-        text = field.valueAsText if p.input.kind == "value" else path_of(field)
         flag = "--" + p.name.replace("_", "-")
+        if p.many:
+            several = [path_of_one(value) for value in field.values]
+            if p.required:
+                positional += several
+            else:
+                named += [word for text in several for word in (flag, text)]
+            continue
+        text = field.valueAsText if p.input.kind == "value" else path_of(field)
         if p.required:
             positional.append(text)
         elif p.type is bool:
