@@ -17,7 +17,7 @@ AREA_MODES = ("clip", "mask")
 COMPRESSIONS = ("deflate", "lzw", "zstd", "packbits", "none")
 DIRECTIONS = ("AtoB", "BtoA")
 MODELS = ("pix2pix", "cyclegan")
-STATISTICS = ("sampled", "model")
+STATISTICS = ("sampled", "exact", "regional", "model")
 STYLES = ("rs_gen", "esri_pairs", "esri_cyclegan")
 
 
@@ -198,7 +198,8 @@ def translate(
     statistics: Annotated[
         str,
         Input(
-            "Where norm statistics come from: this raster, or the model's training chips.",
+            "What norms divide by: a sample of this raster, all of it, the region around each "
+            "place, or the model's training chips.",
             choices=STATISTICS,
         ),
     ] = "sampled",

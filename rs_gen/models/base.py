@@ -224,7 +224,7 @@ class Model:
             src: What GDAL reads.
             dst: The GeoTIFF.
             direction: ``"AtoB"``, or ``"BtoA"`` for a model that goes back as well.
-            statistics: ``"sampled"`` from this raster, or ``"model"`` from the training chips.
+            statistics: ``"sampled"`` from this raster, ``"exact"``, ``"regional"`` or ``"model"``.
             tile_size: Side of a tile in pixels; changes speed and memory, not the result.
             batch_size: Tiles computed at once.
             device: Where to compute; None is the model's.

@@ -7,8 +7,9 @@ one pass and then frozen: the layer becomes an affine map, and tiles meet withou
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -20,6 +21,7 @@ from ..errors import SettingError, UnknownNameError
 NORMS = ("instance", "batch", "pixel", "none")
 
 Statistics = dict[str, tuple[Tensor, Tensor]]
+Ask = Callable[[str, Tensor], tuple[Tensor, Tensor]]
 
 
 class InstanceNorm(nn.Module):
@@ -53,7 +55,7 @@ class InstanceNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels)) if affine else None
         self.register_buffer("frozen_mean", None, persistent=False)
         self.register_buffer("frozen_var", None, persistent=False)
-        self._gathering: _Gathering | None = None
+        self._ask: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
 
     @property
     def frozen(self) -> bool:
@@ -62,8 +64,8 @@ class InstanceNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same, in the dtype that came in."""
-        if self._gathering is not None:
-            mean, var = self._gathering.take(self, x)
+        if self._ask is not None:
+            mean, var = self._ask(x)
             return frozen_norm(x, mean, var, self.weight, self.bias, self.eps)
         if self.frozen_mean is not None:
             mean, var = self.frozen_mean, self.frozen_var
@@ -116,6 +118,25 @@ def norm_layers(net: nn.Module) -> dict[str, InstanceNorm]:
 
 
 @contextmanager
+def asking(net: nn.Module, ask: Ask) -> Iterator[None]:
+    """Within the block every instance norm asks for its statistics, frozen or not.
+
+    Args:
+        net: Any network; batch norms are left alone.
+        ask: Gets a layer's dotted name and what comes into it, (B, C, H, W); gives (mean, var)
+            that broadcast over it. What it raises leaves the network's pass at that layer.
+    """
+    layers = norm_layers(net)
+    try:
+        for name, layer in layers.items():
+            layer._ask = partial(ask, name)
+        yield
+    finally:
+        for layer in layers.values():
+            layer._ask = None
+
+
+@contextmanager
 def gathering(net: nn.Module, valid: Tensor | None = None) -> Iterator[Statistics]:
     """Normalise by the statistics of a whole batch, and keep them.
 
@@ -132,16 +153,9 @@ def gathering(net: nn.Module, valid: Tensor | None = None) -> Iterator[Statistic
     Raises:
         SettingError: No pixel is valid, or ``valid`` has another shape.
     """
-    share = None if valid is None else _as_share(valid)
-    layers = norm_layers(net)
-    statistics: Statistics = {}
-    try:
-        for name, layer in layers.items():
-            layer._gathering = _Gathering(name, statistics, share)
-        yield statistics
-    finally:
-        for layer in layers.values():
-            layer._gathering = None
+    gathered = _Gathering({}, None if valid is None else _as_share(valid))
+    with asking(net, gathered.take):
+        yield gathered.into
 
 
 def freeze(net: nn.Module, statistics: Mapping[str, tuple[Tensor, Tensor]]) -> None:
@@ -219,19 +233,18 @@ def frozen_norm(
 
 
 class _Gathering(NamedTuple):
-    """Where one layer leaves its statistics during ``gathering``."""
+    """Where the layers leave their statistics during ``gathering``."""
 
-    name: str
     into: Statistics
     share: Tensor | None
 
-    def take(self, layer: InstanceNorm, x: Tensor) -> tuple[Tensor, Tensor]:
+    def take(self, name: str, x: Tensor) -> tuple[Tensor, Tensor]:
         values = x.detach() if x.dtype == torch.float64 else x.detach().float()
         if self.share is None:
             var, mean = torch.var_mean(values, (0, 2, 3), correction=0, keepdim=True)
         else:
             mean, var = _weighted(values, self._share_of(x))
-        self.into[self.name] = mean.float(), var.float()
+        self.into[name] = mean.float(), var.float()
         return mean, var
 
     def _share_of(self, x: Tensor) -> Tensor:

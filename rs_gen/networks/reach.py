@@ -17,6 +17,7 @@ from torch import fx, nn
 
 from ..errors import SettingError
 from .layers import Field, Notes, after, known
+from .norm import InstanceNorm
 from .operations import FUNCTIONS, METHODS, join, unknown
 from .spans import Span
 
@@ -89,6 +90,19 @@ def sight(net: nn.Module) -> tuple[Span, Span]:
     return found.rows, found.cols
 
 
+def norm_sights(net: nn.Module) -> dict[str, tuple[Span, Span]]:
+    """What each position of every instance norm sees, by dotted name, in the order they run.
+
+    Along the rows and along the columns, as the network is applied.
+
+    Raises:
+        SettingError: As ``reach``.
+    """
+    seen: dict[str, Field] = {}
+    _follow(net, Notes(applied=True), seen)
+    return {name: (field.rows, field.cols) for name, field in seen.items()}
+
+
 class Tracer(fx.Tracer):
     """torch.fx's tracer, which takes layers with a rule of their own as they are."""
 
@@ -97,8 +111,8 @@ class Tracer(fx.Tracer):
         return known(m) or super().is_leaf_module(m, module_qualified_name)
 
 
-def _follow(net: nn.Module, notes: Notes) -> Field:
-    """What the positions of the output see."""
+def _follow(net: nn.Module, notes: Notes, norms: dict[str, Field] | None = None) -> Field:
+    """What the positions of the output see; those of instance norms are put into ``norms``."""
     net = getattr(net, "_orig_mod", net)  # what torch.compile wraps
     root = nn.Sequential(net)  # so that a single layer is a layer, not a function
     with _in_eval(root) if notes.applied else nullcontext():
@@ -115,6 +129,8 @@ def _follow(net: nn.Module, notes: Notes) -> Field:
                 values[node] = _value(node, root, values, notes)
             except ValueError as error:
                 raise SettingError(f"{notes.at}: {error}") from error
+            if norms is not None and _is_norm(node, root):
+                norms[str(node.target).partition(".")[2]] = values[node]
     found = values[node]
     if found is None:
         raise SettingError(f"{type(net).__name__} gives no image, so it has no reach")
@@ -136,6 +152,12 @@ def _value(node: fx.Node, root: nn.Module, values: dict[fx.Node, Any], notes: No
         return None if x is None else after(root.get_submodule(str(node.target)), x, notes)
     rules: dict[Any, Any] = METHODS if node.op == "call_method" else FUNCTIONS
     return rules.get(node.target, unknown)(notes, *args, **kwargs)
+
+
+def _is_norm(node: fx.Node, root: nn.Module) -> bool:
+    return node.op == "call_module" and isinstance(
+        root.get_submodule(str(node.target)), InstanceNorm
+    )
 
 
 def _label(node: fx.Node, root: nn.Module) -> str:

@@ -6,6 +6,7 @@ its own holds exactly the numbers that the same window of the whole raster would
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -51,6 +52,7 @@ class Canvas:
         self.shape: tuple[int, int] = reader.grid.shape
         height, width = (round_up(max(n, least), phase) for n in self.shape)
         self.padded = height, width
+        self._lock = Lock()  # a dataset is read by one thread at a time
 
     def read(self, window: Window) -> Encoded:
         """A window that lies on the canvas, of whole pixels."""
@@ -62,7 +64,8 @@ class Canvas:
         inner = Window(
             int(left), int(top), int(from_cols.max() - left + 1), int(from_rows.max() - top + 1)
         )
-        stored = self.reader.read(inner)
+        with self._lock:
+            stored = self.reader.read(inner)
         valid = ~np.ma.getmaskarray(stored).any(axis=0)
         pixels = self.stretch.encode(stored)
         if rows[-1] >= height or cols[-1] >= width:

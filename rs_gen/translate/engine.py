@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -38,8 +38,13 @@ class Engine:
         self.net, self.device, self.dtype = net, device, dtype
 
     @torch.inference_mode()
-    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+    def __call__(self, pixels: np.ndarray, origins: Sequence[tuple[int, int]] = ()) -> np.ndarray:
         """(B, C_in, H, W) float32 in [-1, 1] to (B, C_out, H, W) float32 in [-1, 1].
+
+        Args:
+            pixels: Encoded windows of a canvas.
+            origins: (row, col) of each on the canvas, for engines to which the place matters; to
+                this one it does not.
 
         Raises:
             TranslationError: The network gave NaN or infinity.

@@ -93,22 +93,20 @@ class Flow:
         """Number of tiles."""
         return count(self.canvas.padded, self.plan.core, within=self.part)
 
+    def tiles(self) -> Iterator[Tile]:
+        """The walk."""
+        plan = self.plan
+        return walk(self.canvas.padded, plan.core, plan.halo, phase=plan.phase, within=self.part)
+
     def into(self, writer: RasterWriter) -> Generator[Tile, None, None]:
         """Each tile once it is computed; all are written once this is exhausted.
 
         Closing it early stops both threads, so that the writer can be closed after it.
         """
-        tiles = walk(
-            self.canvas.padded,
-            self.plan.core,
-            self.plan.halo,
-            phase=self.plan.phase,
-            within=self.part,
-        )
         depth = self.plan.batch
         with (
             Behind(partial(self._write, writer), depth) as put,
-            ahead(map(self.read, tiles), depth) as loaded,
+            ahead(map(self.read, self.tiles()), depth) as loaded,
         ):
             for batch in batches(loaded, depth):
                 for item, fake in zip(batch, self.compute(batch), strict=True):
@@ -128,7 +126,9 @@ class Flow:
         pixels = [item.pixels for item in batch if item.pixels is not None]
         if not pixels:
             return [None] * len(batch)
-        return list(self.engine(np.stack(pixels) if len(pixels) > 1 else pixels[0][None]))
+        origins = [(item.tile.read.row_off, item.tile.read.col_off) for item in batch]
+        stacked = np.stack(pixels) if len(pixels) > 1 else pixels[0][None]
+        return list(self.engine(stacked, origins))
 
     def _write(self, writer: RasterWriter, done: tuple[Loaded, np.ndarray | None]) -> None:
         """Decode a tile and write it where it belongs."""
@@ -155,6 +155,8 @@ def drive(
     total: int,
     progress: Callable[..., Iterable[Any]],
     cancel: Callable[[], bool] | None,
+    *,
+    label: str = "Translating",
 ) -> None:
     """Run through all tiles, unless someone asks to stop.
 
@@ -163,13 +165,14 @@ def drive(
         total: How many there are.
         progress: Wraps the tiles.
         cancel: Asked after each tile; True stops.
+        label: What is being done, for ``progress``.
 
     Raises:
         Cancelled: Someone did.
     """
     done = 0
     with closing(tiles):
-        for _ in progress(tiles, total=total, label="Translating"):
+        for _ in progress(tiles, total=total, label=label):
             done += 1
             if cancel is not None and cancel():
                 break

@@ -12,7 +12,7 @@ import logging
 import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import InitVar, dataclass, field
+from dataclasses import InitVar, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -36,11 +36,13 @@ from . import checks
 from .canvas import Canvas
 from .classes import palette_in
 from .engine import Engine, ready
+from .fitting import fit, fitted
 from .flow import Flow, drive
 from .opening import suitable
 from .plan import Plan, floats_per_pixel, make_plan, memory_of, smallest_side
+from .regional import Regional
 from .sides import Side
-from .statistics import Statistics, check_kind, gather, sampled_statistics, stored_statistics
+from .statistics import Statistics, check_kind, gather
 from .storage import Storage
 from .tags import asked_for, made_by
 from .verify import Verification, verify
@@ -162,7 +164,8 @@ class Translator:
             raster: What GDAL reads.
             out: The GeoTIFF to write.
             statistics: Which numbers instance norms divide by: ``"sampled"`` from windows spread
-                over this raster, ``"model"`` from the training chips. Never those of a tile.
+                over this raster, ``"exact"`` from all of it, ``"regional"`` from windows around
+                each place, ``"model"`` from the training chips. Never those of a tile.
             overwrite: Replace an existing file.
             progress: Wraps the walk over the tiles.
             cancel: Asked after each tile; True stops.
@@ -181,13 +184,13 @@ class Translator:
         check_kind(statistics)
         out = checks.destination(raster, out, overwrite)
         with self.flow(raster, **options) as flow:
-            frozen = self._statistics(flow.canvas, statistics)
+            found = self._statistics(flow.canvas, statistics, progress, cancel)
             tags = made_by(self, raster, flow.engine, flow.plan, statistics, asked=flow.asked)
             with (
-                flow.engine.frozen(frozen),
+                fitted(flow.engine, found) as engine,
                 geotiff(out, flow.grid, tags=tags, **flow.writing) as writer,
             ):
-                drive(flow.into(writer), len(flow), progress, cancel)
+                drive(replace(flow, engine=engine).into(writer), len(flow), progress, cancel)
         flow.finish(out)
         return out
 
@@ -257,7 +260,7 @@ class Translator:
         self,
         pixels: np.ndarray,
         *,
-        statistics: Statistics | None = None,
+        statistics: Statistics | Regional | None = None,
         mixed_precision: str | bool = False,
         dtype: str | None = None,
         nodata: float | str | None = "auto",
@@ -300,8 +303,8 @@ class Translator:
                     torch.from_numpy(encoded.pixels[None]).to(self.device),
                     torch.from_numpy(encoded.valid[None, None]).to(self.device),
                 )
-            with engine.frozen(statistics):
-                fake = engine(encoded.pixels[None])[0, :, :height, :width]
+            with fitted(engine, statistics) as fit_engine:
+                fake = fit_engine(encoded.pixels[None])[0, :, :height, :width]
         stored = self.target.stretch.decode(fake, output.dtype, output.nodata)
         result = np.ma.MaskedArray(stored, np.broadcast_to(~valid, shape))
         if output.nodata is not None:
@@ -315,14 +318,15 @@ class Translator:
         kind: str = "sampled",
         *,
         bands: Sequence[int | str] | None = None,
-    ) -> Statistics | None:
-        """What a call freezes for a raster: layer name to (mean, variance), (1, C, 1, 1) each.
+    ) -> Statistics | Regional | None:
+        """What a call divides by for a raster: layer name to (mean, variance), (1, C, 1, 1) each.
 
-        None where the raster has no valid pixel; empty where the generator has no instance norm.
+        For ``"regional"`` a ``Regional`` with all nodes of the raster in memory. None where the
+        raster has no valid pixel; empty where the generator has no instance norm.
         """
-        check_kind(kind)
         with self._lock, self._open(raster, bands) as reader:
-            return self._statistics(self._canvas(reader), kind)
+            found = self._statistics(self._canvas(reader), kind)
+            return found.fill() if isinstance(found, Regional) else found
 
     def verify(
         self,
@@ -346,11 +350,11 @@ class Translator:
             canvas = self._canvas(reader)
             engine = self._engine(False, "float32")
             plan = self._plan(canvas, self.size, 1)
-            frozen = self._statistics(canvas, statistics)
-            if frozen is None:
+            gathered = self._statistics(canvas, statistics)
+            if gathered is None:
                 raise TranslationError(f"{reader.path.name} has no valid pixel to verify with")
-            with engine.frozen(frozen):
-                return verify(canvas, engine, plan)
+            with fitted(engine, gathered) as fit_engine:
+                return verify(canvas, fit_engine, plan)
 
     def _open(
         self, raster: str | Path, bands: Sequence[int | str] | None, **options: Any
@@ -373,14 +377,17 @@ class Translator:
             mixed_precision = False
         return Engine(self.generator, self.device, autocast_dtype(self.device, mixed_precision))
 
-    def _statistics(self, canvas: Canvas, kind: str) -> Statistics | None:
-        if not norm_layers(self.generator):
-            return {}
-        if kind == "model":
-            return stored_statistics(self.generator, self.norms)
-        return sampled_statistics(
-            self.generator, canvas, side=self.size, floats=self._floats, device=self.device
-        )
+    def _statistics(
+        self,
+        canvas: Canvas,
+        kind: str,
+        progress: Callable[..., Iterable[Any]] = quiet,
+        cancel: Callable[[], bool] | None = None,
+    ) -> Statistics | Regional | None:
+        return fit(
+            kind, self.generator, canvas, stored=self.norms, side=self.size, floats=self._floats,
+            device=self.device, memory=memory_of(self.device), progress=progress, cancel=cancel,
+        )  # fmt: skip
 
     @cached_property
     @torch.inference_mode()

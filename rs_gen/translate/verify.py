@@ -57,21 +57,26 @@ def verify(canvas: Canvas, engine: Engine, plan: Plan) -> Verification:
     )
     window = Window(left, top, shape[1], shape[0])
     pixels = canvas.read(window).pixels
-    whole = engine(pixels[None])[0]
+    whole = engine(pixels[None], [(top, left)])[0]
     tiles = walk(shape, core, plan.halo, phase=phase)
-    tiled = _assembled(engine, pixels, tiles, whole.shape)
+    tiled = _assembled(engine, pixels, tiles, whole.shape, (top, left))
     step = max(core // 2 // phase, 1) * phase
     elsewhere = _moved(shape, core, plan.halo, phase, step)
-    moved = _assembled(engine, pixels, elsewhere, whole.shape)
+    moved = _assembled(engine, pixels, elsewhere, whole.shape, (top, left))
     return Verification(_largest(tiled - whole), _largest(moved - tiled), window, core)
 
 
 def _assembled(
-    engine: Engine, pixels: np.ndarray, tiles: Iterator[Tile], shape: tuple[int, ...]
+    engine: Engine,
+    pixels: np.ndarray,
+    tiles: Iterator[Tile],
+    shape: tuple[int, ...],
+    origin: tuple[int, int],
 ) -> np.ndarray:
     image = np.empty(shape, "float32")
     for tile in tiles:
-        fake = engine(pixels[None, :, *tile.read.toslices()])[0]
+        at = origin[0] + int(tile.read.row_off), origin[1] + int(tile.read.col_off)
+        fake = engine(pixels[None, :, *tile.read.toslices()], [at])[0]
         image[:, *tile.write.toslices()] = fake[:, *inside(tile)]
     return image
 

@@ -8,6 +8,7 @@ from rs_gen.errors import SettingError, UnknownNameError
 from rs_gen.networks.norm import (
     ChannelNorm,
     InstanceNorm,
+    asking,
     freeze,
     gathering,
     norm,
@@ -279,3 +280,22 @@ def test_norms_are_made_by_name():
     assert norm("none", 3) == []
     with pytest.raises(UnknownNameError, match="no norm named 'group'; there are batch, instance"):
         norm("group", 3)
+
+
+def test_norms_ask_whatever_is_frozen_until_the_block_ends():
+    net = net_of_two()
+    zeros, ones = torch.zeros(1, 4, 1, 1), torch.ones(1, 4, 1, 1)
+    freeze(net, {"1": (zeros, ones), "3": (zeros, ones)})
+    asked = []
+
+    def ask(name, x):
+        asked.append((name, tuple(x.shape)))
+        if name == "3":
+            raise LookupError
+        return zeros, ones
+
+    with pytest.raises(LookupError), asking(net, ask):
+        net(torch.randn(2, 2, 3, 5))
+    assert asked == [("1", (2, 4, 3, 5)), ("3", (2, 4, 3, 5))]
+    net(torch.randn(2, 2, 3, 5))
+    assert len(asked) == 2

@@ -7,7 +7,7 @@ from torch import nn
 
 from rs_gen.errors import SettingError
 from rs_gen.networks.norm import InstanceNorm, freeze, norm_layers
-from rs_gen.networks.reach import Reach, patch, reach, sight
+from rs_gen.networks.reach import Reach, norm_sights, patch, reach, sight
 from rs_gen.networks.resnet import resnet_generator
 from rs_gen.networks.unet import unet_generator
 
@@ -355,3 +355,17 @@ def test_a_shift_by_the_phase_shifts_the_output_and_a_smaller_one_does_not(name)
 
     assert disagreement(phase) < 1e-5
     assert disagreement(phase // 2) > 1e-3
+
+
+def test_norms_are_told_in_the_order_they_run_with_what_they_see():
+    net = unet_generator(1, 1, 1, 5, norm="instance", dropout=0)
+    ran = []
+    for name, layer in norm_layers(net).items():
+        layer.register_forward_hook(lambda *_, name=name: ran.append(name))
+    net(torch.randn(1, 1, 64, 64))
+    found = norm_sights(net)
+    assert list(found) == ran
+    assert [rows.stride for rows, _ in found.values()] == [4, 8, 16, 16, 8, 4, 2]
+    rows, cols = next(iter(found.values()))
+    assert rows == cols
+    assert (rows.left, rows.right) == (3, 6)  # two convolutions of 4 px, strides 2, padding 1

@@ -446,8 +446,8 @@ def test_dtype_and_nodata_can_be_asked_for(tmp_path):
 
 def test_kinds_of_statistics_are_listed(tmp_path):
     path = write(tmp_path / "in.tif", scene((20, 20), 1))
-    for kind in ("exact", "regional", "tile"):
-        message = f"statistics='{kind}' is not known; there are model, sampled"
+    for kind in ("tile", "global"):
+        message = f"statistics='{kind}' is not known; there are model, sampled, exact, reg"
         with pytest.raises(SettingError, match=message):
             identity()(path, tmp_path / "out.tif", statistics=kind)
 
