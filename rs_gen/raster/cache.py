@@ -25,5 +25,5 @@ def block_cache(megabytes: int = 256) -> Iterator[None]:
     """
     if megabytes < 16:
         raise SettingError(f"megabytes={megabytes} is too little to work with; give 16 or more")
-    with rasterio.Env(GDAL_CACHEMAX=megabytes):
+    with rasterio.Env(GDAL_CACHEMAX=megabytes * 2**20):  # rasterio hands on bytes, not megabytes
         yield

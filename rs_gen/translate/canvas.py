@@ -45,6 +45,9 @@ class Canvas:
     Attributes:
         shape: (height, width) of the raster in pixels.
         padded: (height, width) of the canvas, multiples of the phase.
+        lock: Held while GDAL reads, and to be held while it writes: a thread that makes room in
+            GDAL's cache flushes the blocks of all datasets, and one that another thread changes
+            meanwhile would lose the change.
     """
 
     def __init__(self, reader: Reader, stretch: Stretch, phase: int = 1, least: int = 1):
@@ -52,7 +55,7 @@ class Canvas:
         self.shape: tuple[int, int] = reader.grid.shape
         height, width = (round_up(max(n, least), phase) for n in self.shape)
         self.padded = height, width
-        self._lock = Lock()  # a dataset is read by one thread at a time
+        self.lock = Lock()
 
     def read(self, window: Window) -> Encoded:
         """A window that lies on the canvas, of whole pixels."""
@@ -64,7 +67,7 @@ class Canvas:
         inner = Window(
             int(left), int(top), int(from_cols.max() - left + 1), int(from_rows.max() - top + 1)
         )
-        with self._lock:
+        with self.lock:
             stored = self.reader.read(inner)
         valid = ~np.ma.getmaskarray(stored).any(axis=0)
         pixels = self.stretch.encode(stored)

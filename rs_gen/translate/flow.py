@@ -147,7 +147,8 @@ class Flow:
             write.width,
             write.height,
         )
-        writer.write(pixels, window=at, valid=item.valid)
+        with self.canvas.lock:
+            writer.write(pixels, window=at, valid=item.valid)
 
 
 def drive(

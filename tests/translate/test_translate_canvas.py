@@ -56,3 +56,12 @@ def test_holes_are_the_middle_of_the_stretch_and_one_band_is_enough():
     assert encoded.pixels[0, 2, 3] == pytest.approx(pixels.data[0, 2, 3] / 127.5 - 1)
     assert not encoded.valid[2, 3]
     assert encoded.valid.sum() == 63
+
+
+def test_the_lock_is_held_while_the_raster_is_read():
+    canvas, held = canvas_of(scene((8, 8))), []
+    read = canvas.reader.read
+    canvas.reader.read = lambda window: held.append(canvas.lock.locked()) or read(window)
+    canvas.read(Window(0, 0, 4, 4))
+    assert held == [True]
+    assert not canvas.lock.locked()

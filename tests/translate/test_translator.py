@@ -1,5 +1,7 @@
 """Raster in, GeoTIFF out: tiles equal the whole, holes stay holes, and nothing is half-written."""
 
+import time
+
 import numpy as np
 import pytest
 import rasterio
@@ -23,8 +25,10 @@ from rs_gen.errors import (
 )
 from rs_gen.networks.resnet import resnet_generator
 from rs_gen.networks.unet import unet_generator
+from rs_gen.raster.reader import RasterReader
 from rs_gen.raster.values import Stretch
 from rs_gen.raster.vector import write_gpkg
+from rs_gen.raster.writer import RasterWriter
 from rs_gen.translate import flow, plan, translator
 from rs_gen.translate.translator import Translator
 
@@ -386,6 +390,28 @@ def test_numbers_that_are_none_are_not_written(tmp_path):
         translate(path, tmp_path / "out.tif")
     with pytest.raises(TranslationError, match="not numbers; try mixed_precision=False"):
         translate(path, tmp_path / "out.tif", mixed_precision=True)
+
+
+def test_reading_and_writing_never_meet_in_gdal(tmp_path, monkeypatch):
+    """Else a block that one thread flushes loses what the other writes into it meanwhile."""
+    inside, met = [], []
+    for owner, name in ((RasterReader, "read"), (RasterWriter, "write")):
+        work = getattr(owner, name)
+
+        def slow(self, *args, work=work, **options):
+            met.append(len(inside))
+            inside.append(1)
+            time.sleep(0.002)
+            try:
+                return work(self, *args, **options)
+            finally:
+                inside.pop()
+
+        monkeypatch.setattr(owner, name, slow)
+    path = write(tmp_path / "in.tif", scene((200, 200), 1))
+    identity(dtype="uint8")(path, tmp_path / "out.tif", tile_size=32)
+    assert len(met) > 90
+    assert max(met) == 0
 
 
 # ---- what the output says ------------------------------------------------------------------------
