@@ -143,6 +143,8 @@ PAGES = {
             "networks.patchgan": "patchgan",
             "networks.norm": "InstanceNorm norm_layers gathering freeze unfreeze",
             "networks.reach": "Reach reach",
+            "networks.folding": "fold",
+            "networks.trimming": "trim",
             "networks.device": "pick_device autocast_dtype",
         },
     ),

@@ -178,6 +178,8 @@ class DepthwiseConv2d(nn.Conv2d):
     (measured on AMX, channels last); the forward pass costs the same in both.
     """
 
+    plain_in_eval = True  # nothing but a convolution then, as ``folding`` may know
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C, H', W') in the dtype of ``x``."""
         if x.device.type != "cpu" or not self.training:

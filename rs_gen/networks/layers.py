@@ -73,6 +73,11 @@ def known(layer: nn.Module) -> bool:
     return after.dispatch(type(layer)) is not after.dispatch(object)
 
 
+def keeps_place(layer: nn.Module) -> bool:
+    """Whether a layer reads each position where it writes it, as it is applied."""
+    return after.dispatch(type(layer)) in (_in_place, _instance_norm, _batch_norm, _dropout)
+
+
 def two(value: Any) -> tuple[Any, Any]:
     """(rows, columns) from one value or from a pair."""
     if isinstance(value, tuple | list):

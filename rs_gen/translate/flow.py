@@ -16,6 +16,7 @@ import numpy as np
 from rasterio.windows import Window
 
 from ..errors import Cancelled
+from ..networks.fused import Sides
 from ..raster.grid import Grid
 from ..raster.tiles import Tile, count, inside, walk
 from ..raster.vector import rasterize
@@ -108,7 +109,7 @@ class Flow:
             Behind(partial(self._write, writer), depth) as put,
             ahead(map(self.read, self.tiles()), depth) as loaded,
         ):
-            for batch in batches(loaded, depth):
+            for batch in batches(loaded, depth, self.sides):
                 for item, fake in zip(batch, self.compute(batch), strict=True):
                     put((item, fake))
                     yield item.tile
@@ -122,13 +123,22 @@ class Flow:
         return Loaded(tile, pixels if valid.any() else None, valid)
 
     def compute(self, batch: list[Loaded]) -> list[np.ndarray | None]:
-        """(C, H, W) of each read window, in [-1, 1]; None for a tile without pixels."""
+        """(C, H, W) of each write window, in [-1, 1]; None for a tile without pixels."""
         pixels = [item.pixels for item in batch if item.pixels is not None]
         if not pixels:
             return [None] * len(batch)
+        images = np.stack(pixels) if len(pixels) > 1 else pixels[0][None]
+        tile = batch[0].tile  # the others are alike
         origins = [(item.tile.read.row_off, item.tile.read.col_off) for item in batch]
-        stacked = np.stack(pixels) if len(pixels) > 1 else pixels[0][None]
-        return list(self.engine(stacked, origins))
+        return list(self.engine.cores(images, inside(tile), self.sides(tile), origins))
+
+    def sides(self, tile: Tile) -> Sides:
+        """Which sides of what a tile reads lie inside the canvas: top, bottom, left, right."""
+        at, (height, width) = tile.read, self.canvas.padded
+        return (
+            at.row_off > 0, at.row_off + at.height < height,
+            at.col_off > 0, at.col_off + at.width < width,
+        )  # fmt: skip
 
     def _write(self, writer: RasterWriter, done: tuple[Loaded, np.ndarray | None]) -> None:
         """Decode a tile and write it where it belongs."""
@@ -139,7 +149,7 @@ class Flow:
             shape = (self.target.count, write.height, write.width)
             pixels = np.full(shape, empty, self.output.dtype)
         else:
-            core = np.ascontiguousarray(fake[:, *inside(item.tile)])
+            core = np.ascontiguousarray(fake)
             pixels = self.target.stretch.decode(core, self.output.dtype, self.output.nodata)
         at = Window(
             write.col_off - self.part.col_off,
@@ -181,19 +191,25 @@ def drive(
         raise Cancelled(f"stopped after {done} of {total} tiles; no file was written")
 
 
-def batches(loaded: Iterable[Loaded], size: int) -> Iterator[list[Loaded]]:
-    """Tiles in their order, at most ``size`` of one shape together; empty ones by themselves.
+def batches(
+    loaded: Iterable[Loaded], size: int, sides: Callable[[Tile], Sides]
+) -> Iterator[list[Loaded]]:
+    """Tiles in their order, at most ``size`` alike together; empty ones by themselves.
 
-    Only neighbours in the walk are put together, so no tile waits long for its like.
+    Alike are those that read and write windows of the same shapes and lie at the same edges of the
+    raster. Only neighbours in the walk are put together, so no tile waits long for its like.
     """
     batch: list[Loaded] = []
+    held: Any = None
     for item in loaded:
         if item.pixels is None:
             yield [item]
             continue
-        if batch and batch[0].pixels.shape != item.pixels.shape:  # type: ignore[union-attr]
+        kind = item.pixels.shape, inside(item.tile), sides(item.tile)
+        if batch and kind != held:
             yield batch
             batch = []
+        held = kind
         batch.append(item)
         if len(batch) == size:
             yield batch

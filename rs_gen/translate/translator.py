@@ -241,8 +241,8 @@ class Translator:
             part, polygon = checks.part_of(reader.grid, area, window, area_mode)
             output = wanted.output(target, holes=reader.has_mask or polygon is not None)
             canvas = self._canvas(reader)
-            engine = self._engine(mixed_precision, output.dtype)
             plan = self._plan(canvas, tile_size, batch_size)
+            engine = self._engine(mixed_precision, output.dtype, halo=plan.halo)
             asked = asked_for(
                 reader, classes, area=area, area_mode=area_mode, window=window, resample=resample
             )
@@ -371,11 +371,12 @@ class Translator:
             floats=self._floats, memory=memory_of(self.device),
         )  # fmt: skip
 
-    def _engine(self, mixed_precision: str | bool, dtype: str) -> Engine:
+    def _engine(self, mixed_precision: Any, dtype: str, *, halo: int | None = None) -> Engine:
         """In half precision by itself only where bfloat16's 8 bits are enough for the output."""
         if mixed_precision == "auto" and np.dtype(dtype).itemsize > 1:
             mixed_precision = False
-        return Engine(self.generator, self.device, autocast_dtype(self.device, mixed_precision))
+        precision = autocast_dtype(self.device, mixed_precision)
+        return Engine(self.generator, self.device, precision, halo=halo)
 
     def _statistics(
         self,
