@@ -163,13 +163,14 @@ def start_at(net: nn.Module, colour: Sequence[float]) -> nn.Module:
     no more than the learning rate a step. Starting there saves the first hundred steps.
 
     Args:
-        net: Ends in a convolution followed by tanh.
+        net: Ends in a convolution followed by tanh, maybe with a pixel shuffle between them.
         colour: In [-1, 1], one value a band of the output; the target's mean.
     """
     last = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d)][-1]
-    if last.bias is None or len(last.bias) != len(colour):
+    if last.bias is None or len(last.bias) % len(colour):
         raise SettingError(f"a colour of {len(colour)} bands does not suit the last layer, {last}")
     with torch.no_grad():
-        last.bias.copy_(torch.atanh(torch.tensor(colour, dtype=torch.float32).clamp(-0.95, 0.95)))
+        bias = torch.atanh(torch.tensor(colour, dtype=torch.float32).clamp(-0.95, 0.95))
+        last.bias.copy_(bias.repeat_interleave(len(last.bias) // len(bias)))
         last.weight.mul_(0.3)  # or the random features would still drown the colour
     return net
