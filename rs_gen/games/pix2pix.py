@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from ..errors import SettingError
 from ..losses.adversarial import adversarial as adversarial_loss
-from ..losses.reconstruction import l1
+from ..losses.reconstruction import l1, rarity, rarity_weights
 from .base import Game, Terms, check_sizes, check_weights, frozen, given, penalty
 from .players import kind_of, make_discriminator, make_generator
 from .registry import register
+
+MOST_COLOURS = 256
 
 
 class Pair(NamedTuple):
@@ -51,6 +55,10 @@ class Pix2PixGame(Game):
         dropout: Share dropped in the decoder while training, 0 to 1; None for the published one.
         antialias: Smooth before a ResNet's resampling.
         l1_weight: Lambda of eq. 4; the paper's 100 keeps colours honest.
+        balance: How much more a rare colour of a map counts in the L1 term, 0 to 1: at 0 each pixel
+            counts alike, at 1 each colour of ``palette``.
+        palette: The map's colours and their shares, as ``metrics.palette.Palette.to_dict`` gives
+            them; None counts each pixel alike.
         adversarial: A key of ``ADVERSARIAL``.
         penalty_weight: Of the gradient penalty; None for 10 with ``"wasserstein"``, else 0.
         d_width: Channels after the discriminator's first layer.
@@ -80,6 +88,8 @@ class Pix2PixGame(Game):
         dropout: float | None = None,
         antialias: bool = False,
         l1_weight: float = 100.0,
+        balance: float = 0.0,
+        palette: Mapping[str, Any] | None = None,
         adversarial: str = "lsgan",
         penalty_weight: float | None = None,
         d_width: int = 64,
@@ -95,7 +105,7 @@ class Pix2PixGame(Game):
         generator = kind_of(generator, backbone)
         settings = given(locals())
         check_sizes(settings)
-        check_weights(["l1_weight", "penalty_weight"], settings)
+        check_weights(["l1_weight", "penalty_weight", "balance"], settings)
         super().__init__()
         self.settings = settings
         self.l1_weight, self.penalty_weight = l1_weight, penalty_weight
@@ -109,6 +119,10 @@ class Pix2PixGame(Game):
             in_channels + out_channels, width=d_width, depth=d_depth, norm=d_norm, spectral=spectral
         )
         self.generators, self.discriminators = nn.ModuleDict({"AtoB": G}), nn.ModuleDict({"D": D})
+        colours, weights = _weighted_colours(palette, balance, out_channels)
+        # Not with the weights: the settings hold them.
+        self.register_buffer("colours", colours, persistent=False)
+        self.register_buffer("colour_weights", weights, persistent=False)
 
     def forward(self, source: Tensor, target: Tensor) -> Pair:
         """Translate a batch of pairs."""
@@ -128,8 +142,15 @@ class Pix2PixGame(Game):
             logits = self.judge(out.source, out.fake)
         return {
             "adversarial": self.adversarial.generator(logits),
-            "l1": self.l1_weight * l1(out.fake, out.target),
+            "l1": self.l1_weight * self.difference(out),
         }
+
+    def difference(self, out: Pair) -> Tensor:
+        """L1, with pixels of rare colours counting more where there is a palette to tell."""
+        if self.colours is None:
+            return l1(out.fake, out.target)
+        weight = rarity(out.target, self.colours, self.colour_weights)
+        return l1(out.fake, out.target, weight) * weight.mean()
 
     def discriminator_loss(self, out: Pair) -> Terms:
         """Term ``discriminator``, and ``penalty`` where it has a weight."""
@@ -140,3 +161,24 @@ class Pix2PixGame(Game):
             judge = partial(self.judge, out.source)
             terms["penalty"] = self.penalty_weight * penalty(judge, out.target, fake)
         return terms
+
+
+def _weighted_colours(
+    palette: Mapping[str, Any] | None, balance: float, bands: int
+) -> tuple[Tensor | None, Tensor | None]:
+    """(K, C) colours and (K,) weights, or None where each pixel counts alike."""
+    if balance > 1:
+        raise SettingError(f"balance={balance} is not within 0 to 1")
+    if palette is None or not balance:
+        return None, None
+    try:
+        colours = torch.tensor(palette["colours"], dtype=torch.float32)
+        shares = torch.tensor(palette["shares"], dtype=torch.float32)
+        fine = colours.shape == (len(shares), bands) and len(shares) <= MOST_COLOURS
+    except (KeyError, TypeError, ValueError):
+        fine = False
+    if not fine or not bool(torch.isfinite(colours).all() and (shares > 0).all()):
+        raise SettingError(
+            f"palette must hold 1 to {MOST_COLOURS} colours of {bands} bands and their shares"
+        )
+    return colours, rarity_weights(shares, balance)

@@ -33,6 +33,37 @@ def l1(fake: Tensor, real: Tensor, valid: Tensor | None = None) -> Tensor:
     return (difference.abs() * weight).sum() / weight.sum().clamp(min=1e-12)
 
 
+def rarity(real: Tensor, colours: Tensor, weights: Tensor) -> Tensor:
+    """(B, 1, H, W): for each pixel the weight of the colour that it is nearest to.
+
+    Args:
+        real: (B, C, H, W).
+        colours: (K, C), in the range of ``real``.
+        weights: (K,), such as ``rarity_weights`` gives.
+
+    Raises:
+        SettingError: Images and colours differ in bands.
+    """
+    if colours.shape[1] != real.shape[1]:
+        raise SettingError(f"colours have {colours.shape[1]} bands and the images {real.shape[1]}")
+    # |x - c|^2 less |x|^2, which all colours share, is a convolution of one pixel
+    kernel, bias = -2 * colours[:, :, None, None], colours.square().sum(1)
+    with torch.no_grad(), torch.autocast(real.device.type, enabled=False):
+        return weights[F.conv2d(_f(real), kernel, bias).argmin(1)][:, None]
+
+
+def rarity_weights(shares: Tensor, balance: float) -> Tensor:
+    """(K,) weights that let rare classes count more, with a mean of 1 over all pixels.
+
+    Args:
+        shares: (K,) share of the pixels of each class, above 0.
+        balance: 0 counts each pixel alike, 1 each class. In between, a class counts as its share
+            to the power of ``1 - balance``.
+    """
+    weights = shares.pow(-balance)
+    return weights / (weights * shares).sum() * shares.sum()
+
+
 def ssim_loss(
     fake: Tensor, real: Tensor, *, window: int = 11, sigma: float = 1.5, value_range: float = 2.0
 ) -> Tensor:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..games.base import Game
+from ..metrics.palette import Palette, palette_of_map
+from ..training.preview import first_chips
 from .base import Model
 from .fitting import unet_depth
 from .presets import PRESETS
+
+# What a palette to balance by is learnt from: colours enough for a map's main classes, from every
+# fourth pixel of some chips.
+COLOURS, CHIPS, STEP = 6, 64, 4
 
 
 class Pix2Pix(Model):
@@ -26,7 +34,7 @@ class Pix2Pix(Model):
         device: Where to train and apply; None is where the data go.
         pretrained_path: A saved Pix2Pix to start from.
         **settings: Any other of ``games.pix2pix.Pix2PixGame`` (``width``, ``l1_weight``,
-            ``adversarial``, ...) and of ``training.recipe.Recipe`` (``lr``, ``optimizer``, ...).
+            ``adversarial``, ``balance``, ...) and of ``training.recipe.Recipe`` (``lr``, ``optimizer``, ...).
 
     Raises:
         SettingError: Data of another kind, or a setting that can't work.
@@ -57,3 +65,15 @@ class Pix2Pix(Model):
         if asked and given.get("backbone") is None:
             game = {name: value for name, value in game.items() if name != "backbone"}
         return game
+
+    def _new_game(self, settings: Mapping[str, Any]) -> Game:
+        if settings.get("balance") and settings.get("palette") is None:
+            settings = {**settings, "palette": self._colours_of_targets()}
+        return super()._new_game(settings)
+
+    def _colours_of_targets(self) -> dict[str, Any] | None:
+        """The few colours that the targets are drawn in; None where they are no map."""
+        maps = first_chips(self.data.train, CHIPS)[1][..., ::STEP, ::STEP]
+        if palette_of_map(maps) is None:
+            return None
+        return Palette.learn(maps, COLOURS, seed=self.data.seed).to_dict()

@@ -169,13 +169,18 @@ class EfficientUNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, in, H, W) to (B, out, H, W) in [-1, 1]."""
+        return torch.tanh(self.answer(images))
+
+    def answer(self, images: Tensor) -> Tensor:
+        """What comes out before the tanh."""
         features = self.encoder(images)
         x = self.dropout(features[-1])
         pixels = self.fold(images).to(features[0].dtype)
         finest = torch.cat([features[0], pixels], dim=1)
         for stage, skip in zip(self.stages, [*features[-2:0:-1], finest], strict=True):
             x = stage(torch.cat([self.up(x), skip.to(x.dtype)], dim=1))
-        return torch.tanh(self.unfold(self.head(x)))
+        unfolded: Tensor = self.unfold(self.head(x))
+        return unfolded
 
 
 class DepthwiseConv2d(nn.Conv2d):

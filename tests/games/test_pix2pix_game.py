@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 from torch import nn
 
+from rs_gen.errors import SettingError
 from rs_gen.games.pix2pix import Pair, Pix2PixGame
+from rs_gen.games.registry import create_game
 
 
 @pytest.fixture
@@ -66,3 +70,47 @@ def test_a_penalty_comes_with_a_norm_that_looks_at_one_image():
     game = Pix2PixGame(1, 1, width=4, depth=5, d_width=4, adversarial="wasserstein")
     assert game.settings["d_norm"] == "instance"
     assert game.settings["penalty_weight"] == 10
+
+
+PALETTE = {"colours": [[-1.0], [1.0]], "shares": [0.96, 0.04]}
+
+
+def balanced(**settings) -> Pix2PixGame:
+    return Pix2PixGame(1, 1, width=4, depth=5, d_width=4, **settings)
+
+
+def test_a_rare_colour_counts_more_in_l1():
+    game = balanced(balance=1.0, palette=PALETTE)
+    source = torch.zeros(1, 1, 32, 32)
+    common, rare = torch.full_like(source, -1.0), torch.full_like(source, 1.0)
+    losses = [game.generator_loss(Pair(source, x, 0.5 * x))["l1"] for x in (common, rare)]
+    assert losses[1] / losses[0] == pytest.approx(0.96 / 0.04, rel=1e-4)
+
+
+def test_without_balance_or_palette_each_pixel_counts_alike():
+    source, real, fake = torch.rand(3, 1, 1, 8, 8)
+    plain = balanced().difference(Pair(source, real, fake))
+    for settings in ({"balance": 0.0, "palette": PALETTE}, {"balance": 0.5}):
+        assert balanced(**settings).difference(Pair(source, real, fake)) == plain
+
+
+def test_a_palette_is_kept_with_the_settings_and_not_with_the_weights():
+    game = balanced(balance=0.5, palette=PALETTE)
+    settings = json.loads(json.dumps(game.settings))
+    again = create_game("pix2pix", **settings)
+    assert again.colour_weights.tolist() == game.colour_weights.tolist()
+    assert again.state_dict().keys() == balanced().state_dict().keys()
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"balance": 1.5}, "balance=1.5 is not within 0 to 1"),
+        ({"balance": 0.5, "palette": {"colours": [[1.0, 0.0]], "shares": [1.0]}}, "of 1 bands"),
+        ({"balance": 0.5, "palette": {"colours": [[1.0]], "shares": [0.0]}}, "their shares"),
+        ({"balance": 0.5, "palette": {"colours": "red"}}, "1 to 256 colours"),
+    ],
+)
+def test_a_palette_that_can_not_balance_is_refused(settings, text):
+    with pytest.raises(SettingError, match=text):
+        balanced(**settings)

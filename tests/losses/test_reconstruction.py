@@ -3,7 +3,7 @@ import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from rs_gen.errors import SettingError
-from rs_gen.losses.reconstruction import l1, ssim_loss
+from rs_gen.losses.reconstruction import l1, rarity, rarity_weights, ssim_loss
 
 
 def test_l1_is_the_mean_absolute_difference():
@@ -40,6 +40,30 @@ def test_half_precision_images_give_a_float32_loss():
     for loss in (l1, ssim_loss):
         assert loss(fake, real).dtype == torch.float32
         assert loss(fake, real) == loss(fake.float(), real.float())
+
+
+def test_a_pixel_has_the_weight_of_the_colour_it_is_nearest_to():
+    colours, weights = torch.tensor([[-1.0, -1.0], [1.0, 0.5]]), torch.tensor([0.5, 3.0])
+    real = torch.tensor([[[[-0.9, 0.9]], [[-0.2, 0.1]]]])
+    assert rarity(real, colours, weights).tolist() == [[[[0.5, 3.0]]]]
+
+
+def test_images_of_other_bands_than_the_colours_are_refused():
+    with pytest.raises(SettingError, match="colours have 2 bands and the images 3"):
+        rarity(torch.zeros(1, 3, 2, 2), torch.zeros(4, 2), torch.ones(4))
+
+
+@pytest.mark.parametrize("balance", [0.0, 0.5, 1.0])
+def test_weights_of_rarity_have_a_mean_of_one_over_all_pixels(balance):
+    shares = torch.tensor([0.64, 0.32, 0.04])
+    assert (rarity_weights(shares, balance) * shares).sum().item() == pytest.approx(1)
+
+
+def test_a_balance_of_zero_counts_each_pixel_alike_and_of_one_each_class():
+    shares = torch.tensor([0.64, 0.32, 0.04])
+    assert rarity_weights(shares, 0.0).tolist() == [1, 1, 1]
+    assert (rarity_weights(shares, 1.0) * shares).tolist() == pytest.approx([1 / 3] * 3)
+    assert (rarity_weights(shares, 0.5) ** 2 * shares).diff().abs().max().item() < 1e-6
 
 
 def test_ssim_of_equal_images_is_a_loss_of_zero():

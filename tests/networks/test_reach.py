@@ -135,7 +135,7 @@ def test_the_pretrained_unet_is_followed():
     from rs_gen.networks.efficient import efficient_unet
 
     found = reach(efficient_unet(4, 3, pretrained=False), applied=True)
-    assert found == Reach(487, 518, 32)
+    assert found == Reach(485, 516, 32)
 
 
 @pytest.mark.slow  # the encoder can't be made narrow
@@ -146,13 +146,9 @@ def test_the_pretrained_unet_sees_what_the_layers_say():
         """Without the tanh, which would round small slopes to nothing."""
 
         def forward(self, images):
-            features = self.encoder(images)
-            x = features[-1]
-            for stage, skip in zip(self.stages, [*features[:-1][::-1], images], strict=True):
-                x = stage(torch.cat([self.up(x), skip], dim=1))
-            return self.head(x)
+            return self.answer(images)
 
-    net = efficient_unet(1, 1, pretrained=False, widths=(1, 1, 1, 1, 1))
+    net = efficient_unet(1, 1, pretrained=False, widths=(1, 1, 1, 1))
     net.__class__ = Linear
     check_by_impulses(net, (32, 1536))
 
