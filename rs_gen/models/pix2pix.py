@@ -34,7 +34,8 @@ class Pix2Pix(Model):
         device: Where to train and apply; None is where the data go.
         pretrained_path: A saved Pix2Pix to start from.
         **settings: Any other of ``games.pix2pix.Pix2PixGame`` (``width``, ``l1_weight``,
-            ``adversarial``, ``balance``, ...) and of ``training.recipe.Recipe`` (``lr``, ``optimizer``, ...).
+            ``adversarial``, ``balance``, ...) and of ``training.recipe.Recipe`` (``lr``,
+            ``optimizer``, ...).
 
     Raises:
         SettingError: Data of another kind, or a setting that can't work.

@@ -37,9 +37,9 @@ PRESETS: dict[str, dict[str, Preset]] = {
             about="U-Net-256 against a 70 px PatchGAN as Isola et al. 2017 trained it, in float32.",
         ),
         "fast": Preset(
-            {"backbone": "efficientnet_lite0", "d_width": 32},
+            {"backbone": "efficientnet_lite0", "d_width": 32, "balance": 0.5},
             {
-                "lr": 4e-4,
+                "lr": 1e-3,
                 "optimizer": "adamw",
                 "betas": (0.5, 0.99),
                 "schedule": "warmup_flat_linear",

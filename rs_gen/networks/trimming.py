@@ -192,6 +192,10 @@ def _of_layer(layer: Any) -> Step:
         return _conv(layer.kernel[0], layer.stride[0], layer.dilation[0], *layer.pads)
     if isinstance(layer, BlurPool):
         return _conv(layer.kernel.shape[-1], layer.stride, 1, layer.padding, layer.padding)
+    if isinstance(layer, nn.PixelUnshuffle):
+        return _conv(layer.downscale_factor, layer.downscale_factor, 1, 0, 0)
+    if isinstance(layer, nn.PixelShuffle):
+        return _upsampled(layer.upscale_factor, more=0)
     if isinstance(layer, nn.Upsample) and _doubles(layer):
         return _upsampled(2, more=layer.mode == "bilinear")
     if keeps_place(layer):

@@ -124,7 +124,7 @@ class TestPresets:
         model = Pix2Pix(pairs, backbone="efficientnet_lite0", pretrained=False)
         assert model.game.settings["d_width"] == 32
         recipe = model.recipe
-        assert (recipe.optimizer, recipe.lr, recipe.betas) == ("adamw", 4e-4, (0.5, 0.99))
+        assert (recipe.optimizer, recipe.lr, recipe.betas) == ("adamw", 1e-3, (0.5, 0.99))
         assert recipe.schedule == "warmup_flat_linear"
         same = Pix2Pix(pairs, preset="fast", pretrained=False)
         assert same.game.settings == model.game.settings
@@ -283,3 +283,40 @@ def test_the_train_tool_goes_from_a_folder_to_a_model(folder, tmp_path):
     assert load_model(path).card.training["preset"] == "published"
     with pytest.raises(UnknownNameError, match="no model named 'pixpix'; there are cyc"):
         train(folder, tmp_path / "x", model="pixpix")
+
+
+class TestBalance:
+    """Rare colours of a map count more; a photograph has no few colours to balance by."""
+
+    @staticmethod
+    def model(tmp_path, target):
+        """On chips whose target is drawn by ``target(generator) -> (3, 32, 32) uint8``."""
+        dice = np.random.default_rng(0)
+        for i in range(6):
+            for side, pixels in (
+                ("train_a", dice.integers(0, 255, (3, 32, 32), dtype="uint8")),
+                ("train_b", target(dice)),
+            ):
+                write(tmp_path / side / f"{i}.tif", pixels, grid(32, 32, 32 * i))
+        data = prepare_data(tmp_path, "Pix2Pix", transforms=False, working_dir=tmp_path / "w")
+        return Pix2Pix(data, balance=0.5, depth=5, **TINY)
+
+    def test_a_map_gives_its_colours_and_shares(self, tmp_path):
+        def drawn(dice):
+            pixels = np.full((3, 32, 32), 240, "uint8")
+            pixels[:, :, :8] = np.array([60, 120, 200], "uint8")[:, None, None]
+            return pixels
+
+        palette = self.model(tmp_path, drawn).game.settings["palette"]
+        assert palette["shares"] == pytest.approx([0.75, 0.25])
+        assert palette["colours"][1] == pytest.approx(
+            [60 / 127.5 - 1, 120 / 127.5 - 1, 200 / 127.5 - 1]
+        )
+
+    def test_a_photograph_has_none(self, tmp_path):
+        def photo(dice):
+            return dice.integers(0, 255, (3, 32, 32), dtype="uint8")
+
+        game = self.model(tmp_path, photo).game
+        assert game.settings["palette"] is None
+        assert game.colours is None

@@ -21,7 +21,7 @@ NETS = {
     "resnet-pixel": lambda: resnet_generator(3, 3, 6, blocks=1, norm="pixel"),
     "unet": lambda: unet_generator(3, 3, 4, depth=5),
     "unet-instance": lambda: unet_generator(3, 3, 4, depth=5, norm="instance"),
-    "efficient": lambda: efficient_unet(3, 3, pretrained=False, widths=(8, 8, 8, 4, 4)),
+    "efficient": lambda: efficient_unet(3, 3, pretrained=False, widths=(8, 8, 4)),
 }
 
 

@@ -134,8 +134,9 @@ def test_asymmetric_padding_gives_two_different_sides():
 def test_the_pretrained_unet_is_followed():
     from rs_gen.networks.efficient import efficient_unet
 
-    found = reach(efficient_unet(4, 3, pretrained=False), applied=True)
-    assert found == Reach(485, 516, 32)
+    for widths, expected in (((8, 8, 8), (197, 212, 16)), ((8, 8, 8, 8), (485, 516, 32))):
+        found = reach(efficient_unet(4, 3, pretrained=False, widths=widths), applied=True)
+        assert found == Reach(*expected)
 
 
 @pytest.mark.slow  # the encoder can't be made narrow
@@ -148,7 +149,7 @@ def test_the_pretrained_unet_sees_what_the_layers_say():
         def forward(self, images):
             return self.answer(images)
 
-    net = efficient_unet(1, 1, pretrained=False, widths=(1, 1, 1, 1))
+    net = efficient_unet(1, 1, pretrained=False, widths=(1, 1, 1))
     net.__class__ = Linear
     check_by_impulses(net, (32, 1536))
 
