@@ -203,8 +203,13 @@ def translate(
             choices=STATISTICS,
         ),
     ] = "sampled",
-    tile_size: Annotated[int, Input("Side of a tile, in pixels.", low=32)] = 1024,
+    tile_size: Annotated[
+        str, Input("Side of a tile, in pixels; auto finds the fastest on large rasters.")
+    ] = "auto",
     batch_size: Annotated[int, Input("Tiles computed at once.", low=1)] = 1,
+    max_memory: Annotated[
+        str, Input("Memory that the run stays under, such as 2GB; empty sets no bound.")
+    ] = "",
     area: Annotated[
         list[Path] | None,
         Input("Polygons to translate, in any CRS; several files or layers if need be.", "features"),
@@ -253,6 +258,7 @@ def translate(
     translator = Translator.of(model, direction=direction, device=device or None)
     return translator(
         raster, out, statistics=statistics, tile_size=tile_size, batch_size=batch_size,
+        max_memory=max_memory or None,
         area=area or None, area_mode=area_mode, resample=resample, cog=cog, compress=compress,
         overviews=overviews or None, palette=palette or None, polygons=polygons,
         stac=not no_stac, overwrite=overwrite, progress=progress,

@@ -215,7 +215,7 @@ class Model:
 
     def translate_raster(
         self, src: str | Path, dst: str | Path, direction: str = "AtoB",
-        statistics: str = "sampled", tile_size: int = 1024, batch_size: int = 4,
+        statistics: str = "sampled", tile_size: int | str = "auto", batch_size: int = 4,
         device: Any = None, **options: Any,
     ) -> Path:  # fmt: skip
         """Translate a raster of any size into a GeoTIFF on the same grid, without seams.
@@ -225,7 +225,8 @@ class Model:
             dst: The GeoTIFF.
             direction: ``"AtoB"``, or ``"BtoA"`` for a model that goes back as well.
             statistics: ``"sampled"`` from this raster, ``"exact"``, ``"regional"`` or ``"model"``.
-            tile_size: Side of a tile in pixels; changes speed and memory, not the result.
+            tile_size: Side of a tile in pixels, or ``"auto"``; changes speed and memory, not the
+                result.
             batch_size: Tiles computed at once.
             device: Where to compute; None is the model's.
             **options: As ``translate.translator.Translator`` takes them, such as ``area``.

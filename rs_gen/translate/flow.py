@@ -27,6 +27,7 @@ from .classes import Classes
 from .engine import Engine
 from .pipeline import Behind, ahead
 from .plan import Plan
+from .relief import Relief
 from .sides import Side
 from .storage import Storage
 
@@ -60,6 +61,7 @@ class Flow:
         storage: What else was asked of the output.
         classes: That ``target`` snaps to; None for a picture.
         asked: Options that change pixels, for the output's tags.
+        relief: What the run has learned about memory.
     """
 
     canvas: Canvas
@@ -72,6 +74,7 @@ class Flow:
     storage: Storage = field(default_factory=Storage)
     classes: Classes | None = None
     asked: Mapping[str, Any] = field(default_factory=dict)
+    relief: Relief = field(default_factory=Relief)
 
     @property
     def writing(self) -> dict[str, Any]:
@@ -130,7 +133,11 @@ class Flow:
         images = np.stack(pixels) if len(pixels) > 1 else pixels[0][None]
         tile = batch[0].tile  # the others are alike
         origins = [(item.tile.read.row_off, item.tile.read.col_off) for item in batch]
-        return list(self.engine.cores(images, inside(tile), self.sides(tile), origins))
+        return list(
+            self.relief.cores(
+                self.engine, self.plan, images, inside(tile), self.sides(tile), origins
+            )
+        )
 
     def sides(self, tile: Tile) -> Sides:
         """Which sides of what a tile reads lie inside the canvas: top, bottom, left, right."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import InitVar, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +30,7 @@ from ..networks.norm import norm_layers
 from ..networks.reach import Reach, reach
 from ..raster.cache import block_cache
 from ..raster.grid import Grid
-from ..raster.reader import ArrayReader, RasterReader, Reader
+from ..raster.reader import ArrayReader, Reader
 from ..raster.writer import geotiff
 from . import checks
 from .canvas import Canvas
@@ -39,12 +39,13 @@ from .engine import Engine, ready
 from .fitting import fit, fitted
 from .flow import Flow, drive
 from .opening import suitable
-from .plan import Plan, floats_per_pixel, make_plan, memory_of, smallest_side
+from .plan import floats_per_pixel, halo_of, make_plan, memory_of, smallest_side
 from .regional import Regional
 from .sides import Side
 from .statistics import Statistics, check_kind, gather
 from .storage import Storage
 from .tags import asked_for, made_by
+from .tiling import plan_tiles
 from .verify import Verification, verify
 
 log = logging.getLogger(__name__)
@@ -169,10 +170,10 @@ class Translator:
             overwrite: Replace an existing file.
             progress: Wraps the walk over the tiles.
             cancel: Asked after each tile; True stops.
-            **options: Of ``flow``: ``tile_size``, ``batch_size``, ``area``, ``area_mode``,
-                ``window``, ``bands``, ``resample``, ``mixed_precision``; and of ``Storage``:
-                ``dtype``, ``nodata``, ``cog``, ``compress``, ``overviews``, ``palette``,
-                ``polygons``, ``least_area``, ``stac``.
+            **options: Of ``flow``: ``tile_size``, ``batch_size``, ``max_memory``, ``area``,
+                ``area_mode``, ``window``, ``bands``, ``resample``, ``mixed_precision``; and of
+                ``Storage``: ``dtype``, ``nodata``, ``cog``, ``compress``, ``overviews``,
+                ``palette``, ``polygons``, ``least_area``, ``stac``.
 
         Raises:
             RasterError: The raster can't be read, or the output not written.
@@ -184,7 +185,7 @@ class Translator:
         check_kind(statistics)
         out = checks.destination(raster, out, overwrite)
         with self.flow(raster, **options) as flow:
-            found = self._statistics(flow.canvas, statistics, progress, cancel)
+            found = self._statistics(flow.canvas, statistics, flow.plan.limit, progress, cancel)
             tags = made_by(self, raster, flow.engine, flow.plan, statistics, asked=flow.asked)
             with (
                 fitted(flow.engine, found) as engine,
@@ -199,8 +200,9 @@ class Translator:
         self,
         raster: str | Path,
         *,
-        tile_size: int = 1024,
+        tile_size: int | str = "auto",
         batch_size: int = 4,
+        max_memory: float | str | None = None,
         area: Any = None,
         area_mode: str = "clip",
         window: Window | None = None,
@@ -213,10 +215,12 @@ class Translator:
 
         Args:
             raster: What GDAL reads.
-            tile_size: Side of the square that is computed at once, in pixels without its halo;
-                rounded to the generator's phase. It changes speed and memory, not the result.
+            tile_size: Side of the square that is computed at once, in pixels without its halo,
+                rounded to the generator's phase; ``"auto"`` times a few on large rasters and
+                takes the fastest. It changes speed and memory, not the result.
             batch_size: Most tiles that go through the generator together; fewer where they are
                 so large that this would only take memory.
+            max_memory: That the run stays under, as ``"2GB"`` or in GiB; tiles shrink for it.
             area: Only what lies in these polygons: a vector file in any CRS, a shapely geometry
                 in the raster's, or a list of these.
             area_mode: ``"clip"``: the output is as large as the bounds of the area; ``"mask"``:
@@ -236,13 +240,16 @@ class Translator:
         with (
             self._lock,
             block_cache(),
-            self._open(raster, bands, resample=resample, stacklevel=6) as reader,
+            suitable(raster, self.source, bands, resample=resample, stacklevel=6) as reader,
         ):
             part, polygon = checks.part_of(reader.grid, area, window, area_mode)
             output = wanted.output(target, holes=reader.has_mask or polygon is not None)
             canvas = self._canvas(reader)
-            plan = self._plan(canvas, tile_size, batch_size)
-            engine = self._engine(mixed_precision, output.dtype, halo=plan.halo)
+            engine = self._engine(mixed_precision, output.dtype, halo=halo_of(self.reach))
+            plan = plan_tiles(
+                engine, canvas, self.reach, part=part, tile_size=tile_size, batch_size=batch_size,
+                floats=self._floats, targets=self.target.count, max_memory=max_memory,
+            )  # fmt: skip
             asked = asked_for(
                 reader, classes, area=area, area_mode=area_mode, window=window, resample=resample
             )
@@ -324,7 +331,7 @@ class Translator:
         For ``"regional"`` a ``Regional`` with all nodes of the raster in memory. None where the
         raster has no valid pixel; empty where the generator has no instance norm.
         """
-        with self._lock, self._open(raster, bands) as reader:
+        with self._lock, suitable(raster, self.source, bands) as reader:
             found = self._statistics(self._canvas(reader), kind)
             return found.fill() if isinstance(found, Regional) else found
 
@@ -346,30 +353,19 @@ class Translator:
             TranslationError: The raster has no valid pixel.
         """
         check_kind(statistics)
-        with self._lock, self._open(raster, bands) as reader:
+        with self._lock, suitable(raster, self.source, bands) as reader:
             canvas = self._canvas(reader)
             engine = self._engine(False, "float32")
-            plan = self._plan(canvas, self.size, 1)
+            plan = make_plan(canvas.padded, self.reach, self.size, floats=self._floats)
             gathered = self._statistics(canvas, statistics)
             if gathered is None:
                 raise TranslationError(f"{reader.path.name} has no valid pixel to verify with")
             with fitted(engine, gathered) as fit_engine:
                 return verify(canvas, fit_engine, plan)
 
-    def _open(
-        self, raster: str | Path, bands: Sequence[int | str] | None, **options: Any
-    ) -> AbstractContextManager[RasterReader]:
-        return suitable(raster, self.source, bands, **options)
-
     def _canvas(self, reader: Reader) -> Canvas:
         phase = self.reach.phase
         return Canvas(reader, self.source.stretch, phase, smallest_side(self.generator, phase))
-
-    def _plan(self, canvas: Canvas, tile_size: int, batch_size: int) -> Plan:
-        return make_plan(
-            canvas.padded, self.reach, tile_size=tile_size, batch_size=batch_size,
-            floats=self._floats, memory=memory_of(self.device),
-        )  # fmt: skip
 
     def _engine(self, mixed_precision: Any, dtype: str, *, halo: int | None = None) -> Engine:
         """In half precision by itself only where bfloat16's 8 bits are enough for the output."""
@@ -382,12 +378,14 @@ class Translator:
         self,
         canvas: Canvas,
         kind: str,
+        memory: int | None = None,
         progress: Callable[..., Iterable[Any]] = quiet,
         cancel: Callable[[], bool] | None = None,
     ) -> Statistics | Regional | None:
+        memory = memory or memory_of(self.device)
         return fit(
             kind, self.generator, canvas, stored=self.norms, side=self.size, floats=self._floats,
-            device=self.device, memory=memory_of(self.device), progress=progress, cancel=cancel,
+            device=self.device, memory=memory, progress=progress, cancel=cancel,
         )  # fmt: skip
 
     @cached_property

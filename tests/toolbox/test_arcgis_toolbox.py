@@ -102,10 +102,10 @@ def test_pro_validates_before_a_tool_runs(tmp_path):
             tool(host, "Translate"), raster=str(tmp_path / "no.tif"), model=str(tmp_path),
             out=str(tmp_path / "out.tif"),
         )  # fmt: skip
-    with pytest.raises(ExecuteError, match="at least 32"):
+    with pytest.raises(ExecuteError, match="at least 1"):
         host.run(
             tool(host, "Translate"), raster=str(tmp_path), model=str(tmp_path),
-            out=str(tmp_path / "out.tif"), tile_size=8,
+            out=str(tmp_path / "out.tif"), batch_size=0,
         )  # fmt: skip
 
 

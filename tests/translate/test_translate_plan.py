@@ -8,14 +8,22 @@ from torch import nn
 
 from rs_gen.errors import SettingError, TranslationError
 from rs_gen.networks.reach import Reach
-from rs_gen.translate.plan import floats_per_pixel, make_plan, smallest_side
+from rs_gen.translate.plan import (
+    Bound,
+    floats_per_pixel,
+    halo_of,
+    make_plan,
+    parse_memory,
+    resident,
+    smallest_side,
+)
 
 RESNET, UNET = Reach(84, 84, 4), Reach(765, 765, 256)
 LARGE = (20480, 20480)
 
 
 def plan_of(reach=RESNET, shape=LARGE, *, tile=1024, batch=4, floats=64, memory=2**33):
-    return make_plan(shape, reach, tile_size=tile, batch_size=batch, floats=floats, memory=memory)
+    return make_plan(shape, reach, tile, batch_size=batch, floats=floats, memory=memory)
 
 
 def test_tiles_are_as_asked_for():
@@ -46,7 +54,7 @@ def test_tiles_grow_where_the_halo_is_dear_and_memory_allows(caplog):
 def test_a_dear_halo_is_said_where_memory_does_not_allow(caplog):
     plan = plan_of(UNET, floats=32, memory=2**31)
     assert plan.core == 1024
-    assert "compute 6.2 times what tiles of 1024 px write" in caplog.text
+    assert "read 6.2 times what tiles of 1024 px write" in caplog.text
     assert "needs about 2.3 GiB; choose a smaller tile_size" in caplog.text
 
 
@@ -84,3 +92,54 @@ def test_networks_take_their_smallest_image(nets, kind):
     net = nets(kind)
     side = smallest_side(net, 32 if kind.startswith("unet") else 4)
     assert net(torch.zeros(1, 3, side, side)).shape[-1] == side
+
+
+# ---- within a bound ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("gibibytes", [1.5, 2, 3, 5])
+def test_a_bound_makes_tiles_and_batches_smaller(gibibytes):
+    bound = Bound(int(gibibytes * 2**30), 2**30)
+    plan = make_plan(LARGE, RESNET, 1024, floats=64, batch_size=4, bands=6, bound=bound)
+    assert plan.memory <= plan.limit == bound.total - bound.base
+    assert plan.core == 1024 or plan.batch == 1
+    assert plan.core % 4 == 0
+    larger = make_plan(LARGE, RESNET, plan.core + 4, floats=64, bands=6, memory=2**40)
+    assert plan.core == 1024 or larger.memory > plan.limit, "the largest that fits"
+
+
+def test_a_bound_that_nothing_fits_into_is_refused_with_the_least_that_would_do():
+    message = (
+        r"max_memory of 1\.0 GiB is too little: the program takes 1\.0 GiB and the smallest tile, "
+        r"256 px with a halo of 768 px, 2\.3 GiB; give at least 3\.3 \(GiB\)"
+    )
+    with pytest.raises(SettingError, match=message):
+        make_plan(LARGE, UNET, 1024, floats=64, bound=Bound(2**30, 2**30))
+    enough = Bound(int(3.3 * 2**30), 2**30)
+    assert make_plan(LARGE, UNET, 1024, floats=64, bound=enough).core == 256
+
+
+@pytest.mark.parametrize(
+    ("amount", "bytes_"),
+    [("2GB", 2e9), ("1.5 GiB", 1.5 * 2**30), ("700mb", 7e8), ("512MiB", 2**29), (2, 2**31),
+     ("3", 3 * 2**30), ("0.5", 2**29), ("2G", 2**31), ("1000000 B", 1e6)],
+)  # fmt: skip
+def test_memory_is_read_as_people_write_it(amount, bytes_):
+    assert parse_memory(amount) == int(bytes_)
+
+
+@pytest.mark.parametrize("amount", ["lots", "", "-2GB", "0", "1.2.3GB"])
+def test_what_is_no_amount_of_memory_is_refused(amount):
+    with pytest.raises(SettingError, match="is no amount of memory; try '2GB', or 2 for GiB"):
+        parse_memory(amount)
+
+
+def test_a_process_holds_some_memory():
+    assert 2**20 < resident() < 2**40
+    cpu = Bound.of("4GiB", torch.device("cpu"))
+    assert resident() < cpu.base < resident() + 2**30
+    assert Bound.of(4, torch.device("cuda")) == (2**32, 0)
+
+
+def test_the_halo_is_the_reach_on_the_phase():
+    assert halo_of(UNET) == 768
