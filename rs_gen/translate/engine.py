@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from rasterio.windows import Window
 from torch import nn
 
 from ..errors import TranslationError
@@ -93,6 +94,14 @@ class Engine:
         top, left = (self.spent[0] if is_open else 0 for is_open in (sides[0], sides[2]))
         return self._run(pixels, (_shifted(keep[0], top), _shifted(keep[1], left)), sides)
 
+    def as_trained(self, pixels: np.ndarray, origins: Sequence[tuple[int, int]] = ()) -> np.ndarray:
+        """A call of the network as it is, with nothing folded: what all else must equal."""
+        applied, self._applied = self._applied, self.net
+        try:
+            return self(pixels, origins)
+        finally:
+            self._applied = applied
+
     @torch.inference_mode()
     def _run(self, pixels: np.ndarray, keep: tuple[slice, slice], *sides: Sides) -> np.ndarray:
         images = torch.from_numpy(pixels).to(self.device, memory_format=torch.channels_last)
@@ -118,6 +127,14 @@ class Engine:
         finally:
             unfreeze(self.net)
             self._applied, self.spent = self.net, None
+
+
+def open_sides(read: Window, shape: tuple[int, int]) -> Sides:
+    """Which sides of a window lie inside a raster: top, bottom, left, right."""
+    return (
+        read.row_off > 0, read.row_off + read.height < shape[0],
+        read.col_off > 0, read.col_off + read.width < shape[1],
+    )  # fmt: skip
 
 
 def uniform(statistics: Statistics) -> bool:

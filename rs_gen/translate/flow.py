@@ -24,7 +24,7 @@ from ..raster.writer import RasterWriter
 from .canvas import Canvas
 from .checks import Output
 from .classes import Classes
-from .engine import Engine
+from .engine import Engine, open_sides
 from .pipeline import Behind, ahead
 from .plan import Plan
 from .relief import Relief
@@ -141,11 +141,7 @@ class Flow:
 
     def sides(self, tile: Tile) -> Sides:
         """Which sides of what a tile reads lie inside the canvas: top, bottom, left, right."""
-        at, (height, width) = tile.read, self.canvas.padded
-        return (
-            at.row_off > 0, at.row_off + at.height < height,
-            at.col_off > 0, at.col_off + at.width < width,
-        )  # fmt: skip
+        return open_sides(tile.read, self.canvas.padded)
 
     def _write(self, writer: RasterWriter, done: tuple[Loaded, np.ndarray | None]) -> None:
         """Decode a tile and write it where it belongs."""

@@ -355,7 +355,7 @@ class Translator:
         check_kind(statistics)
         with self._lock, suitable(raster, self.source, bands) as reader:
             canvas = self._canvas(reader)
-            engine = self._engine(False, "float32")
+            engine = self._engine(False, "float32", halo=halo_of(self.reach))
             plan = make_plan(canvas.padded, self.reach, self.size, floats=self._floats)
             gathered = self._statistics(canvas, statistics)
             if gathered is None:

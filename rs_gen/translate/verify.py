@@ -10,7 +10,7 @@ from rasterio.windows import Window
 
 from ..raster.tiles import Tile, inside, walk
 from .canvas import Canvas, round_up
-from .engine import Engine
+from .engine import Engine, open_sides
 from .plan import Plan
 
 LIMIT = 1e-4  # of the range, in float32
@@ -57,7 +57,7 @@ def verify(canvas: Canvas, engine: Engine, plan: Plan) -> Verification:
     )
     window = Window(left, top, shape[1], shape[0])
     pixels = canvas.read(window).pixels
-    whole = engine(pixels[None], [(top, left)])[0]
+    whole = engine.as_trained(pixels[None], [(top, left)])[0]
     tiles = walk(shape, core, plan.halo, phase=phase)
     tiled = _assembled(engine, pixels, tiles, whole.shape, (top, left))
     step = max(core // 2 // phase, 1) * phase
@@ -70,14 +70,14 @@ def _assembled(
     engine: Engine,
     pixels: np.ndarray,
     tiles: Iterator[Tile],
-    shape: tuple[int, ...],
+    shape: tuple[int, int, int],
     origin: tuple[int, int],
 ) -> np.ndarray:
     image = np.empty(shape, "float32")
     for tile in tiles:
         at = origin[0] + int(tile.read.row_off), origin[1] + int(tile.read.col_off)
-        fake = engine(pixels[None, :, *tile.read.toslices()], [at])[0]
-        image[:, *tile.write.toslices()] = fake[:, *inside(tile)]
+        images, sides = pixels[None, :, *tile.read.toslices()], open_sides(tile.read, shape[1:])
+        image[:, *tile.write.toslices()] = engine.cores(images, inside(tile), sides, [at])[0]
     return image
 
 
