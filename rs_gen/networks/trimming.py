@@ -147,14 +147,14 @@ def _past_the_last_downsampling(
     graph: fx.Graph, steps: dict[fx.Node, Step | None]
 ) -> dict[fx.Node, None]:
     """The layers from which on a cut can't put anything off its phase, in order."""
-    fine: dict[fx.Node, None] = {}
-    for node in graph.nodes:
+    coarse: set[fx.Node] = set()
+    for node in reversed(graph.nodes):
         step = steps[node]
-        if step is not None and step.coarser:
-            fine = {}
-        elif step is not None and node.op not in ("placeholder", "output"):
-            fine[node] = None
-    return fine
+        if step is not None and (step.coarser or node in coarse):
+            coarse.update(_images(node, steps))
+    ends = ("placeholder", "output")
+    nodes = (node for node in graph.nodes if steps[node] is not None and node.op not in ends)
+    return {node: None for node in nodes if node not in coarse}
 
 
 def _images(node: fx.Node, steps: dict[fx.Node, Step | None]) -> list[fx.Node]:
@@ -192,6 +192,10 @@ def _of_layer(layer: Any) -> Step:
         return _conv(layer.kernel[0], layer.stride[0], layer.dilation[0], *layer.pads)
     if isinstance(layer, BlurPool):
         return _conv(layer.kernel.shape[-1], layer.stride, 1, layer.padding, layer.padding)
+    if isinstance(layer, nn.PixelUnshuffle):
+        return _conv(layer.downscale_factor, layer.downscale_factor, 1, 0, 0)
+    if isinstance(layer, nn.PixelShuffle):
+        return _upsampled(layer.upscale_factor, more=0)
     if isinstance(layer, nn.PixelUnshuffle):
         return _conv(layer.downscale_factor, layer.downscale_factor, 1, 0, 0)
     if isinstance(layer, nn.PixelShuffle):
