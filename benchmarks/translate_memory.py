@@ -53,8 +53,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--sizes", type=int, nargs="+", default=[5000, 20000], help="sides in px")
     parser.add_argument("--width", type=int, default=8, help="of the ResNet generator")
     parser.add_argument("--blocks", type=int, default=2)
-    parser.add_argument("--tile-size", type=int, default=1024)
+    parser.add_argument("--tile-size", default="1024")
     parser.add_argument("--batch-size", type=int, default=4)
+    parser.add_argument("--max-memory", help="bound of the run, such as 1.5GB")
     parser.add_argument("--precision", choices=["auto", "float32", "bfloat16"], default="auto")
     parser.add_argument("--threads", type=int, help="of the network; torch's default if left out")
     parser.add_argument("--folder", type=Path, help="for the rasters; a temporary one if left out")
@@ -120,12 +121,13 @@ def translate(raster: Path, out: Path, options: argparse.Namespace) -> dict[str,
     stretch = Stretch((0,) * 3, (255,) * 3)
     net = resnet_generator(3, 3, options.width, blocks=options.blocks)
     translator = Translator(net, stretch, stretch, device="cpu", dtype="uint8")
-    inside = network_clock(translator.generator)
+    inside = network_clock()
     before = memory("VmRSS")
     precision = options.precision
     start = time.perf_counter()
     translator(
         raster, out, tile_size=options.tile_size, batch_size=options.batch_size,
+        max_memory=options.max_memory,
         mixed_precision="auto" if precision == "auto" else precision == "bfloat16",
     )  # fmt: skip
     wall, (size,), peak = time.perf_counter() - start, options.sizes, memory("VmHWM")
@@ -136,12 +138,20 @@ def translate(raster: Path, out: Path, options: argparse.Namespace) -> dict[str,
     return dict(zip(FIELDS, figures, strict=True))
 
 
-def network_clock(net: Any) -> list[float]:
-    """Seconds of each forward pass, as they are made."""
+def network_clock() -> list[float]:
+    """Seconds of each batch, as they are made from now on."""
+    from rs_gen.translate.engine import Engine
+
     seconds: list[float] = []
-    started: list[float] = []
-    net.register_forward_pre_hook(lambda *_: started.append(time.perf_counter()))
-    net.register_forward_hook(lambda *_: seconds.append(time.perf_counter() - started.pop()))
+    cores = Engine.cores
+
+    def clocked(*args: Any) -> Any:
+        start = time.perf_counter()
+        made = cores(*args)
+        seconds.append(time.perf_counter() - start)
+        return made
+
+    Engine.cores = clocked  # type: ignore[method-assign]
     return seconds
 
 
