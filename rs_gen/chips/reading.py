@@ -125,13 +125,19 @@ def _read_plain(
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
-            if image.mode not in _COLOURS or "transparency" in image.info:
-                return None
-            target = _COLOURS[image.mode]
-            pixels = np.asarray(image.convert(target) if target else image)
+        image = Image.open(path)
     except (OSError, SyntaxError):  # GDAL says better what is wrong
         return None
+    with image:
+        if image.mode not in _COLOURS or "transparency" in image.info:
+            return None
+        target = _COLOURS[image.mode]
+        try:
+            pixels = np.asarray(image.convert(target) if target else image)
+        except (OSError, SyntaxError) as error:  # GDAL would read the rest of a PNG as black
+            raise ChipError(
+                f"chip {path} is damaged or cut short ({error}); remove it, or write it again"
+            ) from error
     pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
     names = ("gray",) if len(pixels) == 1 else ("red", "green", "blue")
     if bands is None:
@@ -143,4 +149,5 @@ def _read_plain(
 
 
 def _broken(path: str | Path, error: RasterError) -> ChipError:
-    return ChipError(f"chip {path} can't be read: {error}; remove it, or write it again")
+    text = str(error).removeprefix(f"{path}: ").removeprefix(f"{path} can't be read as a raster: ")
+    return ChipError(f"chip {path} can't be read: {text}; remove it, or write it again")

@@ -126,7 +126,7 @@ def summary(data: DataBunch) -> str:
     """What was found and how it is used, one line a thing."""
     layout, built, division = data.layout, data._built, data._division
     train, valid = (
-        f"{len(part.a)} pairs" if built.train.paired else f"{len(part.a)} A, {len(part.b)} B"
+        _counted(len(part.a), "pair") if built.train.paired else f"{len(part.a)} A, {len(part.b)} B"
         for part in (division.train, division.valid)
     )
     lines = [
@@ -142,6 +142,10 @@ def summary(data: DataBunch) -> str:
         *(f"note        {note}" for note in built.notes),
     ]
     return "\n".join(lines)
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
 def _know(layout: Layout, side: str, wish: Wish) -> _Known:

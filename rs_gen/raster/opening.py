@@ -47,7 +47,8 @@ def opened(path: str | Path, georeferenced: bool = False) -> Iterator[DatasetRea
     except (*GDAL_ERRORS, OSError) as error:
         if "://" not in str(path) and not str(path).startswith("/vsi") and not Path(path).exists():
             raise RasterError(f"{path}: no such file") from None
-        raise RasterError(f"{path} can't be read as a raster: {error}") from error
+        said = str(error).removeprefix(f"'{path}' ").removesuffix(".")
+        raise RasterError(f"{path} can't be read as a raster: {said}") from error
     with dataset:
         _refuse_unreadable(dataset, path)
         _refuse_unplaced(dataset, Path(path), georeferenced)

@@ -62,10 +62,22 @@ def test_bands_of_a_plain_image_are_chosen_by_index_or_name(tmp_path):
 
 def test_a_broken_chip_is_named(tmp_path):
     (tmp_path / "bad.png").write_bytes(b"\x89PNG nonsense")
-    with pytest.raises(ChipError, match=r"chip .*bad.png can't be read"):
+    with pytest.raises(
+        ChipError, match=r"^chip .*bad.png can't be read: not recognized as .*; rem"
+    ):
         read_chip(tmp_path / "bad.png")
-    with pytest.raises(ChipError, match=r"none.tif can't be read: .*no such file; remove it, or"):
+    with pytest.raises(ChipError, match=r"none.tif can't be read: no such file; remove it, or"):
         size_of(tmp_path / "none.tif")
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "tif"])
+def test_a_chip_that_was_cut_short_is_named_and_never_read_as_black(tmp_path, ending):
+    path = tmp_path / f"torn.{ending}"
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype("uint8")
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ChipError, match=rf"torn.{ending} .*(cut short|can't be read).*remove it"):
+        read_chip(path)
 
 
 def test_halves_are_left_and_right():

@@ -188,7 +188,7 @@ def test_the_repr_tells_an_analyst_what_was_found(make):
     folder = make(10, bands=(5, 3), dtypes=("uint16", "uint8"), suffix=".tif", size=40)
     told = repr(prepare_data(folder, chip_size=32, jitter=True))
     for part in (
-        "DataBunch for Pix2Pix: 9 pairs to train on, 1 pairs to validate with",
+        "DataBunch for Pix2Pix: 9 pairs to train on, 1 pair to validate with",
         f"{folder} (layout rs_gen, pairs)",
         "0.1 of the chips, drawn with seed 42",
         "40 x 40 px, cut to 32 px at random places",
