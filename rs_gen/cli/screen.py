@@ -15,6 +15,7 @@ from typing import Any, Protocol, TextIO
 
 from ..errors import RSGenError
 
+_SHORT = 24  # characters; what is longer, such as a piece of advice, has a line to itself
 _SECONDS_BETWEEN = 0.2  # progress events a program gets; more would only slow the work
 
 
@@ -205,7 +206,8 @@ def _as_text(value: Any, indent: int = 0) -> str:
                 lines.append(_as_text(held, indent + 1))
         return "\n".join(lines)
     if isinstance(value, list):
-        if all(not isinstance(v, dict | list) for v in value):
+        short = all(not isinstance(v, dict | list) and len(_plain(v)) <= _SHORT for v in value)
+        if short:
             return pad + ", ".join(_plain(v) for v in value)
         return "\n".join(_as_text(v, indent) for v in value)
     return pad + _plain(value)

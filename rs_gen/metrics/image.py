@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..errors import SettingError
+from ..errors import MissingPackageError, SettingError
 from .protocol import Score, mean_score
 
 _WINDOW = 11  # pixels: the Gaussian window of SSIM
@@ -65,12 +65,19 @@ def ssim(fake: Tensor, real: Tensor, *, data_range: Range, valid: Tensor | None 
 
     Args and errors as for ``psnr``. With ``valid``, only windows that are valid throughout count.
 
+    Raises:
+        MissingPackageError: The package torchmetrics is not installed.
+
     Source:
         Wang et al. 2004, "Image Quality Assessment", eq. 13, Gaussian window of 11 px with a
         deviation of 1.5 px, K = (0.01, 0.03), by torchmetrics.
     """
-    from torchmetrics.functional.image import structural_similarity_index_measure
-
+    try:
+        from torchmetrics.functional.image import structural_similarity_index_measure
+    except ImportError as error:
+        raise MissingPackageError(
+            "SSIM needs the package torchmetrics: pip install torchmetrics"
+        ) from error
     if min(real.shape[-2:]) < _WINDOW:
         raise SettingError(
             f"SSIM looks through windows of {_WINDOW} px and the images are "

@@ -72,6 +72,14 @@ def test_a_bar_within_a_bar_gives_its_items_on(capsys):
     assert held == [(0, [0, 1]), (1, [0, 1])]
 
 
+def test_a_report_joins_words_and_gives_advice_lines_of_its_own(capsys):
+    advice = ["install a driver for the card, then try again", "free some disk"]
+    TextScreen("doctor").done({"bands": ["red", "green"], "advice": advice})
+    assert capsys.readouterr().out.splitlines() == [
+        "bands:", "  red, green", "advice:", *(f"  {line}" for line in advice)
+    ]  # fmt: skip
+
+
 def test_the_bar_is_closed_when_the_work_fails():
     screen = TextScreen("train")
     with pytest.raises(RuntimeError, match="broken"):  # noqa: PT012 - the loop is what fails

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from rs_gen.errors import SettingError
+from rs_gen.errors import MissingPackageError, SettingError
 from rs_gen.metrics.image import (
     ImageScores,
     copy_ratio,
@@ -213,3 +214,9 @@ def test_shapes_that_do_not_meet_are_refused():
     plain = ssim(fake, real, data_range=(-1.0, 1.0))
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(ssim(fake, real, data_range=(-1.0, 1.0)), plain)
+
+
+def test_ssim_says_which_package_it_needs(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchmetrics.functional.image", None)
+    with pytest.raises(MissingPackageError, match="pip install torchmetrics"):
+        ssim(torch.zeros(1, 1, 16, 16), torch.zeros(1, 1, 16, 16), data_range=(0, 1))
