@@ -104,3 +104,7 @@ class StretchWarning(RSGenWarning):
 
 class TrainingWarning(RSGenWarning):
     """Training shows a known illness: collapse, copying, colour inversion, a saturated player."""
+
+
+class SeamWarning(RSGenWarning):
+    """Tiles of a translated raster may show: its certificate fails, or a layer looks too far."""

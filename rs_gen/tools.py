@@ -17,6 +17,7 @@ AREA_MODES = ("clip", "mask")
 COMPRESSIONS = ("deflate", "lzw", "zstd", "packbits", "none")
 DIRECTIONS = ("AtoB", "BtoA")
 MODELS = ("pix2pix", "cyclegan")
+OVERLAPS = ("exact", "blend")
 STATISTICS = ("sampled", "exact", "regional", "model")
 STYLES = ("rs_gen", "esri_pairs", "esri_cyclegan")
 
@@ -203,6 +204,17 @@ def translate(
             choices=STATISTICS,
         ),
     ] = "sampled",
+    overlap: Annotated[
+        str,
+        Input(
+            "Read tiles as far as the network looks, or blend them: cheaper for deep networks, "
+            "approximate.",
+            choices=OVERLAPS,
+        ),
+    ] = "exact",
+    verify: Annotated[
+        bool, Input("Measure on a sample whether tiles agree; the figures go into the tags.")
+    ] = False,
     tile_size: Annotated[
         str, Input("Side of a tile, in pixels; auto finds the fastest on large rasters.")
     ] = "auto",
@@ -257,9 +269,9 @@ def translate(
 
     translator = Translator.of(model, direction=direction, device=device or None)
     return translator(
-        raster, out, statistics=statistics, tile_size=tile_size, batch_size=batch_size,
-        max_memory=max_memory or None,
-        area=area or None, area_mode=area_mode, resample=resample, cog=cog, compress=compress,
+        raster, out, statistics=statistics, overlap=overlap, verify=verify, tile_size=tile_size,
+        batch_size=batch_size, max_memory=max_memory or None, area=area or None,
+        area_mode=area_mode, resample=resample, cog=cog, compress=compress,
         overviews=overviews or None, palette=palette or None, polygons=polygons,
         stac=not no_stac, overwrite=overwrite, progress=progress,
     )  # fmt: skip

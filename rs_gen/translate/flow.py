@@ -46,6 +46,9 @@ class Loaded(NamedTuple):
     valid: np.ndarray
 
 
+Done = tuple[Loaded, np.ndarray | None]
+
+
 @dataclass(frozen=True)
 class Flow:
     """One raster on its way through a network.
@@ -84,6 +87,11 @@ class Flow:
             "names": self.target.names or None, **self.storage.writing(self.classes),
         }  # fmt: skip
 
+    @property
+    def tags(self) -> dict[str, str]:
+        """What this way of tiling adds to the output's tags."""
+        return {}
+
     def finish(self, out: Path) -> None:
         """Write what goes beside the output once it is whole: polygons, a STAC item."""
         self.storage.finish(out, self.classes, self.canvas.reader.path)
@@ -107,9 +115,13 @@ class Flow:
 
         Closing it early stops both threads, so that the writer can be closed after it.
         """
+        yield from self.through(partial(self._write, writer))
+
+    def through(self, done: Callable[[Done], object]) -> Generator[Tile, None, None]:
+        """Each tile once it is computed; ``done`` gets it, in a thread of its own."""
         depth = self.plan.batch
         with (
-            Behind(partial(self._write, writer), depth) as put,
+            Behind(done, depth) as put,
             ahead(map(self.read, self.tiles()), depth) as loaded,
         ):
             for batch in batches(loaded, depth, self.sides):
@@ -143,7 +155,7 @@ class Flow:
         """Which sides of what a tile reads lie inside the canvas: top, bottom, left, right."""
         return open_sides(tile.read, self.canvas.padded)
 
-    def _write(self, writer: RasterWriter, done: tuple[Loaded, np.ndarray | None]) -> None:
+    def _write(self, writer: RasterWriter, done: Done) -> None:
         """Decode a tile and write it where it belongs."""
         item, fake = done
         write = item.tile.write

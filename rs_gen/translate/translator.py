@@ -8,8 +8,8 @@ layers have, on their phase.
 
 from __future__ import annotations
 
-import logging
 import threading
+import warnings
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import InitVar, dataclass, field, replace
@@ -19,36 +19,33 @@ from typing import Any
 
 import numpy as np
 import torch
-from affine import Affine
 from rasterio.windows import Window
 from torch import nn
 
-from ..errors import TranslationError
+from ..errors import SeamWarning, TranslationError
 from ..metrics.palette import Palette
 from ..networks.device import autocast_dtype, pick_device
-from ..networks.norm import norm_layers
 from ..networks.reach import Reach, reach
 from ..raster.cache import block_cache
-from ..raster.grid import Grid
-from ..raster.reader import ArrayReader, Reader
+from ..raster.reader import Reader
 from ..raster.writer import geotiff
 from . import checks
+from .blend import Blend, read_around
 from .canvas import Canvas
 from .classes import palette_in
 from .engine import Engine, ready
 from .fitting import fit, fitted
 from .flow import Flow, drive
 from .opening import suitable
-from .plan import floats_per_pixel, halo_of, make_plan, memory_of, smallest_side
+from .plan import floats_per_pixel, halo_of, memory_of, smallest_side
 from .regional import Regional
 from .sides import Side
-from .statistics import Statistics, check_kind, gather
+from .statistics import Statistics, check_kind
 from .storage import Storage
 from .tags import asked_for, made_by
 from .tiling import plan_tiles
-from .verify import Verification, verify
-
-log = logging.getLogger(__name__)
+from .verify import Verification, verify, warned
+from .whole import in_one_piece
 
 
 def quiet(iterable: Iterable[Any], total: int | None = None, label: str = "") -> Iterable[Any]:
@@ -105,7 +102,9 @@ class Translator:
         put(self, "generator", ready(self.generator, device))
         put(self, "reach", reach(self.generator, applied=True))
         if not self.reach.exact:
-            log.warning("tiles of %s can differ: %s", self.name, self.reach.reason)
+            warnings.warn(
+                f"tiles of {self.name} can differ: {self.reach.reason}", SeamWarning, stacklevel=3
+            )
 
     @classmethod
     def of(
@@ -150,6 +149,7 @@ class Translator:
         out: str | Path,
         *,
         statistics: str = "sampled",
+        verify: bool = False,
         overwrite: bool = True,
         progress: Callable[..., Iterable[Any]] = quiet,
         cancel: Callable[[], bool] | None = None,
@@ -167,13 +167,15 @@ class Translator:
             statistics: Which numbers instance norms divide by: ``"sampled"`` from windows spread
                 over this raster, ``"exact"`` from all of it, ``"regional"`` from windows around
                 each place, ``"model"`` from the training chips. Never those of a tile.
+            verify: Measure on a sample first whether tiles agree, tell it and write it into the
+                tags; a ``SeamWarning`` says that they do not.
             overwrite: Replace an existing file.
             progress: Wraps the walk over the tiles.
             cancel: Asked after each tile; True stops.
-            **options: Of ``flow``: ``tile_size``, ``batch_size``, ``max_memory``, ``area``,
-                ``area_mode``, ``window``, ``bands``, ``resample``, ``mixed_precision``; and of
-                ``Storage``: ``dtype``, ``nodata``, ``cog``, ``compress``, ``overviews``,
-                ``palette``, ``polygons``, ``least_area``, ``stac``.
+            **options: Of ``flow``: ``overlap``, ``tile_size``, ``batch_size``, ``max_memory``,
+                ``area``, ``area_mode``, ``window``, ``bands``, ``resample``,
+                ``mixed_precision``; and of ``Storage``: ``dtype``, ``nodata``, ``cog``,
+                ``compress``, ``overviews``, ``palette``, ``polygons``, ``least_area``, ``stac``.
 
         Raises:
             RasterError: The raster can't be read, or the output not written.
@@ -187,6 +189,9 @@ class Translator:
         with self.flow(raster, **options) as flow:
             found = self._statistics(flow.canvas, statistics, flow.plan.limit, progress, cancel)
             tags = made_by(self, raster, flow.engine, flow.plan, statistics, asked=flow.asked)
+            tags |= flow.tags
+            if verify and (certificate := self._certified(flow, found)) is not None:
+                tags |= warned(certificate).tags()
             with (
                 fitted(flow.engine, found) as engine,
                 geotiff(out, flow.grid, tags=tags, **flow.writing) as writer,
@@ -200,6 +205,7 @@ class Translator:
         self,
         raster: str | Path,
         *,
+        overlap: str = "exact",
         tile_size: int | str = "auto",
         batch_size: int = 4,
         max_memory: float | str | None = None,
@@ -215,6 +221,9 @@ class Translator:
 
         Args:
             raster: What GDAL reads.
+            overlap: ``"exact"``: a tile is read as far as the generator looks, and agrees with
+                its neighbours. ``"blend"``: with a quarter of its side, and fades into them:
+                cheaper for networks that look far, approximate, in need of disk for the sums.
             tile_size: Side of the square that is computed at once, in pixels without its halo,
                 rounded to the generator's phase; ``"auto"`` times a few on large rasters and
                 takes the fastest. It changes speed and memory, not the result.
@@ -245,15 +254,18 @@ class Translator:
             part, polygon = checks.part_of(reader.grid, area, window, area_mode)
             output = wanted.output(target, holes=reader.has_mask or polygon is not None)
             canvas = self._canvas(reader)
-            engine = self._engine(mixed_precision, output.dtype, halo=halo_of(self.reach))
+            around = read_around(self.reach, overlap, tile_size)
+            halo = halo_of(self.reach) if overlap == "exact" else 0
+            engine = self._engine(mixed_precision, output.dtype, halo=halo)
             plan = plan_tiles(
-                engine, canvas, self.reach, part=part, tile_size=tile_size, batch_size=batch_size,
+                engine, canvas, around, part=part, tile_size=tile_size, batch_size=batch_size,
                 floats=self._floats, targets=self.target.count, max_memory=max_memory,
             )  # fmt: skip
             asked = asked_for(
                 reader, classes, area=area, area_mode=area_mode, window=window, resample=resample
             )
-            yield Flow(canvas, engine, plan, target, output, part, polygon, wanted, classes, asked)
+            kind = Blend if overlap == "blend" else Flow
+            yield kind(canvas, engine, plan, target, output, part, polygon, wanted, classes, asked)
 
     def predict(self, pixels: np.ndarray) -> np.ma.MaskedArray:
         """One chip in memory, (C_in, H, W) of stored values to (C_out, H, W) of stored values.
@@ -289,35 +301,9 @@ class Translator:
         Raises:
             TranslationError: The pixels have another number of bands than the model takes.
         """
-        reader = ArrayReader(pixels, Grid(pixels.shape[1:], Affine.identity()))
-        if reader.count != self.source.count:
-            raise TranslationError(
-                f"the pixels have {reader.count} bands and the model needs {self.source.count}"
-            )
-        output = checks.choose_output(self.target, dtype, nodata, holes=True)
-        canvas = self._canvas(reader)
-        encoded = canvas.read(Window(0, 0, canvas.padded[1], canvas.padded[0]))
-        height, width = canvas.shape
-        valid = encoded.valid[:height, :width]
-        shape = (self.target.count, height, width)
-        if not valid.any():
-            return np.ma.masked_all(shape, output.dtype)
-        engine = self._engine(mixed_precision, output.dtype)
-        with self._lock:
-            if statistics is None and norm_layers(self.generator):
-                statistics = gather(
-                    self.generator,
-                    torch.from_numpy(encoded.pixels[None]).to(self.device),
-                    torch.from_numpy(encoded.valid[None, None]).to(self.device),
-                )
-            with fitted(engine, statistics) as fit_engine:
-                fake = fit_engine(encoded.pixels[None])[0, :, :height, :width]
-        stored = self.target.stretch.decode(fake, output.dtype, output.nodata)
-        result = np.ma.MaskedArray(stored, np.broadcast_to(~valid, shape))
-        if output.nodata is not None:
-            result.data[result.mask] = output.nodata
-            result.fill_value = output.nodata
-        return result
+        return in_one_piece(
+            self, pixels, statistics, mixed_precision=mixed_precision, dtype=dtype, nodata=nodata
+        )
 
     def statistics_of(
         self,
@@ -336,32 +322,28 @@ class Translator:
             return found.fill() if isinstance(found, Regional) else found
 
     def verify(
-        self,
-        raster: str | Path,
-        *,
-        statistics: str = "sampled",
-        bands: Sequence[int | str] | None = None,
+        self, raster: str | Path, *, statistics: str = "sampled", **options: Any
     ) -> Verification:
         """Whether tiles agree on a sample of a raster, in float32.
 
         Args:
             raster: What would be translated.
             statistics: As for a call.
-            bands: As for a call.
+            **options: Of ``flow``.
 
         Raises:
             TranslationError: The raster has no valid pixel.
         """
-        check_kind(statistics)
-        with self._lock, suitable(raster, self.source, bands) as reader:
-            canvas = self._canvas(reader)
-            engine = self._engine(False, "float32", halo=halo_of(self.reach))
-            plan = make_plan(canvas.padded, self.reach, self.size, floats=self._floats)
-            gathered = self._statistics(canvas, statistics)
-            if gathered is None:
-                raise TranslationError(f"{reader.path.name} has no valid pixel to verify with")
-            with fitted(engine, gathered) as fit_engine:
-                return verify(canvas, fit_engine, plan)
+        with self.flow(raster, **{"tile_size": self.size, "batch_size": 1, **options}) as flow:
+            found = self._statistics(flow.canvas, statistics)
+            certificate = self._certified(flow, found)
+        if certificate is None:
+            raise TranslationError(f"{Path(raster).name} has no valid pixel to verify with")
+        return certificate
+
+    def _certified(self, flow: Flow, found: Statistics | Regional | None) -> Verification | None:
+        with fitted(self._engine(False, "float32", halo=flow.engine.halo), found) as engine:
+            return verify(flow.canvas, engine, flow.plan, blend=isinstance(flow, Blend))
 
     def _canvas(self, reader: Reader) -> Canvas:
         phase = self.reach.phase
