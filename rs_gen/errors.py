@@ -90,6 +90,10 @@ class BandWarning(RSGenWarning):
     """A raster's bands or dtype are not quite those that a model was trained on."""
 
 
+class DriftWarning(RSGenWarning):
+    """A raster does not look like the chips that a model was trained on."""
+
+
 class NodataWarning(RSGenWarning):
     """Nodata was met, or assumed, where it may surprise."""
 

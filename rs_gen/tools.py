@@ -19,6 +19,7 @@ DIRECTIONS = ("AtoB", "BtoA")
 MODELS = ("pix2pix", "cyclegan")
 OVERLAPS = ("exact", "blend")
 STATISTICS = ("sampled", "exact", "regional", "model")
+DRIFT = ("warn", "refuse", "off")
 STYLES = ("rs_gen", "esri_pairs", "esri_cyclegan")
 
 
@@ -258,6 +259,20 @@ def translate(
     no_stac: Annotated[bool, Input("Write no STAC item beside the output.")] = False,
     overwrite: Annotated[bool, Input("Replace the output if it exists.")] = False,
     device: Annotated[str, Input("cpu, cuda or cuda:N; empty to choose.")] = "",
+    trust: Annotated[
+        str,
+        Input(
+            "Layers that say how far to believe each pixel, written to OUT_trust.tif: cycle, "
+            "disagreement, drift and realness, comma separated, or all."
+        ),
+    ] = "",
+    trust_models: Annotated[
+        str, Input("More models, comma separated: disagreement is then over all of them.")
+    ] = "",
+    drift: Annotated[
+        str,
+        Input("What to do if the raster does not look like the training chips.", choices=DRIFT),
+    ] = "warn",
     *,
     progress: Callable[..., Iterable] = quiet,
 ) -> Path:
@@ -266,15 +281,27 @@ def translate(
     The output has the raster's grid, and nodata where the raster has it.
     """
     from .translate.translator import Translator
+    from .translate.trust import beside, check_drift, chosen, write_trust
 
+    check_drift(model, raster, drift, direction=direction, resample=resample)
+    layers = chosen(trust, model, direction) if trust else []
     translator = Translator.of(model, direction=direction, device=device or None)
-    return translator(
+    translator(
         raster, out, statistics=statistics, overlap=overlap, verify=verify, tile_size=tile_size,
         batch_size=batch_size, max_memory=max_memory or None, area=area or None,
         area_mode=area_mode, resample=resample, cog=cog, compress=compress,
         overviews=overviews or None, palette=palette or None, polygons=polygons,
         stac=not no_stac, overwrite=overwrite, progress=progress,
     )  # fmt: skip
+    if layers:
+        write_trust(
+            model, raster, beside(out), layers, direction=direction, statistics=statistics,
+            models=[name.strip() for name in trust_models.split(",") if name.strip()],
+            tile_size=tile_size, max_memory=max_memory or None, area=area or None,
+            area_mode=area_mode, resample=resample,
+            device=device or None, overwrite=overwrite, progress=progress,
+        )  # fmt: skip
+    return out
 
 
 def evaluate(

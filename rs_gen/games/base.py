@@ -79,6 +79,13 @@ class Game(nn.Module, ABC):
             raise UnknownNameError("direction", direction, self.directions)
         return self.generators[direction]
 
+    def judge_of(self, direction: str = "AtoB") -> tuple[nn.Module, bool] | None:
+        """Who judges a direction's images, and whether it is shown their sources before them.
+
+        None where this game has nobody who does.
+        """
+        return None
+
     def translate(self, images: Tensor, direction: str = "AtoB") -> Tensor:
         """(B, C_in, H, W) in [-1, 1] to (B, C_out, H, W) in [-1, 1], for use after training."""
         translated: Tensor = self.generator(direction)(images)

@@ -146,6 +146,11 @@ class CycleGANGame(Game):
         same_a, same_b = (to_a(real_a), to_b(real_b)) if self.lambda_identity else (None, None)
         return Cycle(real_a, real_b, fake_a, fake_b, to_a(fake_b), to_b(fake_a), same_a, same_b)
 
+    def judge_of(self, direction: str = "AtoB") -> tuple[nn.Module, bool] | None:
+        """The discriminator of the domain that the direction leads to; it sees no source."""
+        domain = direction[-1:]
+        return (self.discriminators[domain], False) if domain in self.discriminators else None
+
     def judge(self, domain: str, images: Tensor) -> Tensor:
         """Logits for "this is an image of the domain", float32."""
         logits: Tensor = self.discriminators[domain](images)

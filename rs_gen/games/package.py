@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -23,6 +24,7 @@ from .archive import SMALL, Archive, is_plain, open_archive, write_zip
 from .base import Game
 from .card import Card, page
 from .emd import definition
+from .reference import Reference
 from .weights import Statistics
 
 __all__ = ["FORMAT", "Card", "Package", "Statistics", "load", "read_card", "save"]
@@ -39,11 +41,15 @@ class Package(NamedTuple):
         card: What the weights are for.
         statistics: Direction to norm layer to (mean, var), (1, C, 1, 1) each, as ``freeze`` takes
             them; empty where none were stored.
+        references: Direction to what the training chips looked like; empty likewise.
+        judged: Whether the discriminators came with the weights; else they are new.
     """
 
     game: Game
     card: Card
     statistics: Statistics
+    references: Mapping[str, Reference] = MappingProxyType({})
+    judged: bool = True
 
 
 def save(
@@ -55,6 +61,7 @@ def save(
     pictures: Mapping[str, bytes | Path] | None = None,
     function: Path | None = None,
     keep_discriminators: bool = True,
+    references: Mapping[str, Reference] | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Save a model as a folder, or as a ``.dlpk`` where the path ends so. Whole or not at all.
@@ -69,6 +76,7 @@ def save(
         pictures: File name to PNG bytes, or the path of a picture.
         function: A Python raster function to put beside the EMD, for ArcGIS. Never run by rs_gen.
         keep_discriminators: Save them too, so that training can go on. False halves the file.
+        references: Direction to what the training chips looked like; see ``translate.drift``.
         overwrite: Also replace what is not an rs_gen model.
 
     Raises:
@@ -83,7 +91,7 @@ def save(
     name = path.stem if packed else path.name
     statistics = statistics or {}
     card = _completed(card, game, statistics)
-    files = {f"{name}.safetensors": weights.pack(game, statistics, keep_discriminators)}
+    files = {f"{name}.safetensors": weights.pack(game, statistics, keep_discriminators, references)}
     files[f"{name}.md"] = page(card, name).encode()
     files |= {f"{PICTURES}/{k}": v for k, v in _pictures(pictures or {}).items()}
     if function is not None:
@@ -117,12 +125,13 @@ def load(
         if not is_plain(file) or not str(file).endswith(".safetensors"):
             raise PackageError(f"{path}: ModelFile={file!r} is not a .safetensors beside the EMD")
         try:
-            game, statistics = weights.unpack(archive, str(file), card.model, card.settings)
+            held = weights.unpack(archive, str(file), card.model, card.settings)
         except (SettingError, UnknownNameError) as error:
             raise PackageError(f"{path}: {error}") from error
     if not discriminators:
-        game.discriminators = torch.nn.ModuleDict()
-    return Package(game.to(device).eval(), card, statistics)
+        held.game.discriminators = torch.nn.ModuleDict()
+    game = held.game.to(device).eval()
+    return Package(game, card, held.statistics, held.references, held.judged and discriminators)
 
 
 def read_card(path: str | Path) -> Card:

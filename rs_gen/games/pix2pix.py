@@ -128,6 +128,11 @@ class Pix2PixGame(Game):
         """Translate a batch of pairs."""
         return Pair(source, target, self.translate(source))
 
+    def judge_of(self, direction: str = "AtoB") -> tuple[nn.Module, bool] | None:
+        """The discriminator, which sees source and image together."""
+        held = direction in self.generators and "D" in self.discriminators
+        return (self.discriminators["D"], True) if held else None
+
     def judge(self, source: Tensor, image: Tensor) -> Tensor:
         """Logits for "this image belongs to this source", float32.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -17,15 +17,38 @@ from ..errors import PackageError, RSGenError, SettingError, UnknownNameError
 from ..networks.norm import norm_layers
 from .archive import SMALL, Archive
 from .base import Game
+from .reference import Reference
 from .registry import create_game
 
 Statistics = dict[str, dict[str, tuple[Tensor, Tensor]]]
 
 _PREFIX = "statistics."
+_REFERENCE = "reference."
 _DTYPES = {torch.float32: "F32", torch.int64: "I64", torch.uint8: "U8", torch.bool: "BOOL"}
 
 
-def pack(game: Game, statistics: Statistics, discriminators: bool) -> bytes:
+class Unpacked(NamedTuple):
+    """What a safetensors file held.
+
+    Attributes:
+        game: With its weights.
+        statistics: Direction to norm layer to (mean, var).
+        references: Direction to what the training chips looked like.
+        judged: Whether the discriminators came with the file; else they are new.
+    """
+
+    game: Game
+    statistics: Statistics
+    references: dict[str, Reference]
+    judged: bool
+
+
+def pack(
+    game: Game,
+    statistics: Statistics,
+    discriminators: bool,
+    references: Mapping[str, Reference] | None = None,
+) -> bytes:
     """The safetensors file of a game.
 
     Raises:
@@ -46,13 +69,15 @@ def pack(game: Game, statistics: Statistics, discriminators: bool) -> bytes:
         for layer, pair in layers.items():
             for kind, tensor in zip(("mean", "var"), pair, strict=True):
                 tensors[f"{_PREFIX}{direction}.{layer}.{kind}"] = _plain(tensor)
+    for direction, reference in (references or {}).items():
+        game.generator(direction)  # there is such a direction
+        for part, tensor in reference.tensors().items():
+            tensors[f"{_REFERENCE}{direction}.{part}"] = _plain(tensor)
     return save_bytes(tensors)
 
 
-def unpack(
-    archive: Archive, name: str, model: str, settings: Mapping[str, Any]
-) -> tuple[Game, Statistics]:
-    """A game with its weights, and the norm statistics stored with them.
+def unpack(archive: Archive, name: str, model: str, settings: Mapping[str, Any]) -> Unpacked:
+    """A game with its weights, and the statistics stored with them.
 
     The game is first laid out without memory, and the file's header is held against it: settings
     that ask for more than the file brings are refused before anything is allocated.
@@ -75,15 +100,18 @@ def unpack(
     except (SafetensorError, ValueError) as error:
         raise PackageError(f"{where} is broken ({error})") from error
     statistics = _take_statistics(tensors, where)
+    references = _take_references(tensors)
     with torch.random.fork_rng(devices=[]):  # the first weights are thrown away, so draw no dice
         game = create_game(model, **settings)
     game.load_state_dict(tensors, strict=False)  # the header was checked name by name
     try:
         for direction, layers in statistics.items():
             _check_statistics(direction, layers, game)
+        made = {direction: _reference_of(direction, r, game) for direction, r in references.items()}
     except (SettingError, UnknownNameError) as error:
         raise PackageError(f"{where}: {error}") from error
-    return game, statistics
+    judged = any(name.startswith("discriminators.") for name in tensors)
+    return Unpacked(game, statistics, made, judged)
 
 
 def _plan(archive: Archive, model: str, settings: Mapping[str, Any]) -> Game:
@@ -105,7 +133,7 @@ def _check_header(
     """Refuse weights that are not exactly those of the game, discriminators aside."""
     where = f"{archive.path}: {name}"
     found = _header(archive, name)
-    held = {k: v for k, v in found.items() if not k.startswith(_PREFIX)}
+    held = {k: v for k, v in found.items() if not k.startswith((_PREFIX, _REFERENCE))}
     with_judges = any(k.startswith("discriminators.") for k in held)
     needed = {k for k in expected if with_judges or not k.startswith("discriminators.")}
     if missing := sorted(needed - set(held)):
@@ -155,6 +183,20 @@ def _take_statistics(tensors: dict[str, Tensor], where: str) -> Statistics:
         direction, _, layer = path.removeprefix(_PREFIX).partition(".")
         statistics.setdefault(direction, {})[layer] = pair[0], pair[1]
     return statistics
+
+
+def _take_references(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """Move the references out of the file's tensors: direction to part to tensor."""
+    references: dict[str, dict[str, Tensor]] = {}
+    for key in [k for k in tensors if k.startswith(_REFERENCE)]:
+        direction, _, part = key.removeprefix(_REFERENCE).partition(".")
+        references.setdefault(direction, {})[part] = tensors.pop(key).float()
+    return references
+
+
+def _reference_of(direction: str, parts: Mapping[str, Tensor], game: Game) -> Reference:
+    game.generator(direction)
+    return Reference.of(parts)
 
 
 def _check_statistics(

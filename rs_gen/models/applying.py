@@ -8,17 +8,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import SettingError
+from ..games.package import Package
 from ..metrics.palette import Palette
 from ..raster.grid import Grid
 from ..raster.reader import RasterReader
 from ..raster.writer import geotiff
 from ..translate import checks
+from ..translate import trust as trusting
 from ..translate.tags import SYNTHETIC
 from ..translate.translator import Translator
 from . import keeping
 
 if TYPE_CHECKING:
     from .base import Model
+
+# Options of a translation that its trust layers share.
+_SHARED = ("statistics", "tile_size", "max_memory", "area", "area_mode", "window", "bands",
+           "resample", "overwrite", "progress", "cancel")  # fmt: skip
 
 
 def translator(model: Model, direction: str = "AtoB", device: Any = None) -> Translator:
@@ -42,6 +48,33 @@ def palette_of(model: Model, direction: str) -> Palette | None:
         model.palettes |= keeping.training_palettes(model)
     held = model.palettes.get(direction)
     return Palette.from_dict(held) if held else None
+
+
+def translate(
+    model: Model, src: str | Path, dst: str | Path, direction: str, device: Any,
+    options: dict[str, Any], *, drift: str, trust: Any, models: Any,
+) -> Path:  # fmt: skip
+    """A raster translated and, where asked, judged; see ``Model.translate_raster``."""
+    package = package_of(model)
+    layers = trusting.chosen(trust, package, direction) if trust else []
+    trusting.check_drift(
+        package, src, drift, direction=direction, bands=options.get("bands"),
+        resample=options.get("resample", False), stacklevel=3,
+    )  # fmt: skip
+    path = translator(model, direction, device)(src, dst, **options)
+    if layers:
+        shared = {name: options[name] for name in _SHARED if name in options}
+        trusting.write_trust(
+            package, src, trusting.beside(path), layers, direction=direction, models=models,
+            device=device or model.device, **shared,
+        )  # fmt: skip
+    return path
+
+
+def package_of(model: Model) -> Package:
+    """The model as if it had been saved and loaded; the networks are its own."""
+    card = keeping.card_of(model, "", None)
+    return Package(model.game, card, model.statistics or {}, model.references, model.judged)
 
 
 def predict(

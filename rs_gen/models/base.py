@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -83,6 +83,8 @@ class Model:
         self.history, self.card = History(), None
         self.statistics: Any = {}
         self.palettes: dict[str, Any] = {}
+        self.references: Any = {}
+        self.judged = True  # by discriminators that are this model's, not new ones
         self._scores: dict[str, Score] = {}
         check_chips(self.game, data)
         if chosen.batch_size and chosen.batch_size != data.batch_size:
@@ -161,6 +163,7 @@ class Model:
         used = self.recipe.but(**changes)
         where = Path(folder) if folder is not None else self.folder
         self.statistics, self._scores, self._trained = {}, {}, used  # those of older weights
+        self.references, self.judged = {}, True
         rows = fit(
             self.game, self.data, used, scorer=scorer_for(self.data), folder=where, resume=resume,
             checkpoint=checkpoint, monitor=monitor, early_stopping=early_stopping,
@@ -216,7 +219,8 @@ class Model:
     def translate_raster(
         self, src: str | Path, dst: str | Path, direction: str = "AtoB",
         statistics: str = "sampled", tile_size: int | str = "auto", batch_size: int = 4,
-        device: Any = None, **options: Any,
+        device: Any = None, *, trust: str | Sequence[str] = (), trust_models: Sequence[Any] = (),
+        drift: str = "off", **options: Any,
     ) -> Path:  # fmt: skip
         """Translate a raster of any size into a GeoTIFF on the same grid, without seams.
 
@@ -229,14 +233,21 @@ class Model:
                 result.
             batch_size: Tiles computed at once.
             device: Where to compute; None is the model's.
+            trust: Layers that say how far to believe each pixel, written to ``dst`` with "_trust"
+                in its name: of "cycle", "disagreement", "drift" and "realness", or "all".
+            trust_models: More models: "disagreement" is then over all of them.
+            drift: Whether to "warn" of a raster unlike the training chips, "refuse" it, or "off".
             **options: As ``translate.translator.Translator`` takes them, such as ``area``.
         """
         if statistics == "model":
             self._gather()
-        translator = applying.translator(self, direction, device)
-        return translator(
-            src, dst, statistics=statistics, tile_size=tile_size, batch_size=batch_size, **options
-        )
+        if trust or drift != "off":
+            self._remember()
+        options |= {"statistics": statistics, "tile_size": tile_size, "batch_size": batch_size}
+        return applying.translate(
+            self, src, dst, direction, device, options, drift=drift, trust=trust,
+            models=trust_models,
+        )  # fmt: skip
 
     # Keeping.
 
@@ -259,7 +270,7 @@ class Model:
         """
         if compute_metrics and self.data is not None and not self._scores:
             self.compute_metrics()
-        self._gather()
+        self._remember()
         return keeping.save(self, name_or_path, licence, notes, overwrite)
 
     def load(self: M, path: str | Path) -> M:
@@ -306,6 +317,7 @@ class Model:
             keeping.check_fit(path, (a, b), (self.data.a, self.data.b))
             check_chips(package.game, self.data)
         self.game, self.card, self.statistics = package.game, card, package.statistics
+        self.references, self.judged = dict(package.references), package.judged
         self.a, self.b, self.size = a, b, card.size
         self.palettes = dict(card.palettes)
         self.recipe = keeping.recipe_of(card)
@@ -338,6 +350,12 @@ class Model:
             self.statistics = keeping.training_statistics(self)
         if not self.palettes and self.data is not None:
             self.palettes = keeping.training_palettes(self)
+
+    def _remember(self) -> None:
+        """Fill what rasters are held against, if the weights have changed."""
+        self._gather()
+        if not self.references and self.data is not None:
+            self.references = keeping.training_references(self)
 
     def _check_data(self, data: Any) -> None:
         if getattr(data, "kind", None) not in self.supported_datasets:

@@ -12,10 +12,15 @@ import torch
 from ..data.side import Side
 from ..errors import SettingError
 from ..games import package
+from ..games.reference import Reference
 from ..metrics.palette import palette_of_map
 from ..networks.norm import norm_layers
+from ..networks.reach import reach
 from ..training.preview import first_chips
 from ..training.recipe import Recipe
+from ..translate.engine import ready
+from ..translate.measure import measure
+from ..translate.realness import Judge
 from ..translate.statistics import gather
 from . import figures
 
@@ -23,6 +28,7 @@ if TYPE_CHECKING:
     from .base import Model
 
 PIXELS = 16 * 256 * 256  # that the norm statistics are taken over, at most
+_REMEMBERED = 32 * 256 * 256  # pixels that rasters are later held against, at most
 
 
 def save(
@@ -37,7 +43,8 @@ def save(
         pictures["show_results.png"] = figures.png(model.show_results())
     if len(model.history):
         pictures["loss_graph.png"] = figures.png(model.plot_losses())
-    options = {"statistics": model.statistics, "pictures": pictures, "overwrite": overwrite}
+    options: dict[str, Any] = {"statistics": model.statistics, "references": model.references}
+    options |= {"pictures": pictures, "overwrite": overwrite, "keep_discriminators": model.judged}
     model.game.to("cpu")
     try:
         if path.suffix.lower() != ".dlpk":
@@ -116,6 +123,24 @@ def training_palettes(model: Model) -> dict[str, Any]:
         if direction in model.game.directions:
             palette = palette_of_map(chips)
             found[direction] = palette.to_dict() if palette else None
+    return found
+
+
+def training_references(model: Model) -> dict[str, Reference]:
+    """What the training chips of every direction look like, to the bands and to the generator."""
+    chips = first_chips(model.data.train, max(1, _REMEMBERED // model.size**2))
+    found = {}
+    for direction, (source, real) in {"AtoB": chips, "BtoA": chips[::-1]}.items():
+        if direction not in model.game.directions:
+            continue
+        net, device = ready(model.game.generator(direction), model.device), model.device
+        who, judge = model.game.judge_of(direction) if model.judged else None, None
+        if who is not None:
+            judge = ready(Judge(who[0], source.shape[1], conditional=who[1]), device)
+        found[direction] = measure(
+            net, source.to(device), reach(net, applied=True).phase, judge=judge,
+            statistics=(model.statistics or {}).get(direction), real=real.to(device),
+        )  # fmt: skip
     return found
 
 

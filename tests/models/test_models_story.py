@@ -8,7 +8,7 @@ import rasterio
 from worlds import chips, scene
 
 from rs_gen.data.databunch import prepare_data
-from rs_gen.errors import PackageError
+from rs_gen.errors import DriftWarning, PackageError, SettingError, TranslationError
 from rs_gen.models.base import load_model
 from rs_gen.models.cyclegan import CycleGAN
 from rs_gen.models.pix2pix import Pix2Pix
@@ -149,3 +149,35 @@ def test_a_broken_package_is_named(fitted, tmp_path):
     (path / "kept.safetensors").write_bytes(b"no")
     with pytest.raises(PackageError, match="kept"):
         type(fitted).from_model(path)
+
+
+def test_a_translation_is_judged_where_asked(fitted, world, tmp_path):
+    saved = fitted.save(tmp_path / "kept")
+    layers = ["disagreement", "realness"]  # five chips of one block are too few for drift
+    layers = (["cycle"] if "BtoA" in fitted.game.directions else []) + layers
+    out = fitted.translate_raster(
+        world[1], tmp_path / "out.tif", tile_size=64, trust="all", drift="refuse"
+    )
+    with rasterio.open(tmp_path / "out_trust.tif") as trust, rasterio.open(out) as made:
+        assert [name.split()[0] for name in trust.descriptions] == layers
+        assert (trust.read_masks(1) == made.dataset_mask()).all()
+        here = trust.read(len(layers))
+    again = load_model(saved)
+    again.translate_raster(world[1], tmp_path / "two.tif", trust=["realness"])
+    with rasterio.open(tmp_path / "two_trust.tif") as trust:
+        assert np.nanmax(np.abs(trust.read(1) - here)) < 1e-3
+    with pytest.raises(SettingError, match="no trust layer 'drift'"):
+        again.translate_raster(world[1], tmp_path / "no.tif", trust="drift")
+    assert not (tmp_path / "no.tif").exists()
+
+
+def test_a_raster_unlike_the_chips_is_told_or_refused(fitted, world, tmp_path):
+    with rasterio.open(world[1]) as source:
+        dim, profile = source.read() // 4, source.profile
+    with rasterio.open(tmp_path / "dim.tif", "w", **profile) as out:
+        out.write(dim)
+    with pytest.warns(DriftWarning, match=r"dim.tif does not look like the training chips"):
+        fitted.translate_raster(tmp_path / "dim.tif", tmp_path / "out.tif", drift="warn")
+    with pytest.raises(TranslationError, match="pass drift='warn' or 'off'"):
+        fitted.translate_raster(tmp_path / "dim.tif", tmp_path / "no.tif", drift="refuse")
+    assert not (tmp_path / "no.tif").exists()
