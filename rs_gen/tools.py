@@ -308,18 +308,36 @@ def evaluate(
     output: Annotated[Path, Input("Translated raster.", "raster")],
     truth: Annotated[Path, Input("Raster that shows what was really there.", "raster")],
     report: Annotated[Path | None, Input("JSON file for the scores.", "new file")] = None,
+    areas: Annotated[
+        Path | None, Input("Polygons that are scored one by one, in any CRS.", "features")
+    ] = None,
+    cell: Annotated[
+        int | None,
+        Input("Side of the cells of a regular grid that are scored one by one, in pixels.", low=16),
+    ] = None,
+    scores: Annotated[
+        Path | None, Input("GeoPackage for the scores of areas and cells.", "new file")
+    ] = None,
+    block: Annotated[
+        int, Input("Side of the blocks that intervals are drawn from, in pixels.", low=32)
+    ] = 256,
     *,
     progress: Callable[..., Iterable] = quiet,
 ) -> dict[str, Any]:
-    """Score a translated raster against a measured one: PSNR, SSIM, L1 and pixel accuracy.
+    """Score a translated raster against a measured one, as a whole and place by place.
 
-    The truth is brought onto the output's grid; only pixels that both measured count. Each score
-    carries the number of pixels or windows it is of.
+    PSNR, SSIM, L1, RMSE, spectral angle, share of pixels within 5 and 10 levels, and the shift
+    between the two in pixels and metres. The truth is brought onto the output's grid; only pixels
+    that both measured count. Each score carries its n, its protocol and the 95 % interval of a
+    spatial bootstrap.
     """
     from .reports.evaluation import evaluate_rasters
     from .reports.writing import write_report
 
-    return write_report(evaluate_rasters(output, truth, progress=progress), report)
+    found = evaluate_rasters(
+        output, truth, areas=areas, cell=cell, scores=scores, block=block, progress=progress
+    )
+    return write_report(found, report)
 
 
 def inspect(

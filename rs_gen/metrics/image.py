@@ -72,12 +72,6 @@ def ssim(fake: Tensor, real: Tensor, *, data_range: Range, valid: Tensor | None 
         Wang et al. 2004, "Image Quality Assessment", eq. 13, Gaussian window of 11 px with a
         deviation of 1.5 px, K = (0.01, 0.03), by torchmetrics.
     """
-    try:
-        from torchmetrics.functional.image import structural_similarity_index_measure
-    except ImportError as error:
-        raise MissingPackageError(
-            "SSIM needs the package torchmetrics: pip install torchmetrics"
-        ) from error
     if min(real.shape[-2:]) < _WINDOW:
         raise SettingError(
             f"SSIM looks through windows of {_WINDOW} px and the images are "
@@ -90,14 +84,43 @@ def ssim(fake: Tensor, real: Tensor, *, data_range: Range, valid: Tensor | None 
         fake, real = fake.where(weight, 0), real.where(weight, 0)
         hole = F.pad((~weight).float(), [_WINDOW // 2] * 4, mode="reflect")
         weight = F.max_pool2d(hole, _WINDOW, stride=1) == 0
+    return _mean(_ssim_maps(fake, real, _span(data_range)), weight)
+
+
+def ssim_map(
+    fake: Tensor, real: Tensor, *, data_range: tuple[float, float], valid: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Structural similarity by pixel: (B, H, W), the mean of the bands, and where it is known.
+
+    Known is a pixel whose whole window of 11 px lies within the image and is valid, so that the
+    parts of a raster that are read with 5 px more on each side give what the whole would.
+
+    Args, errors and source as for ``ssim``.
+    """
+    fake, real, weight = _prepared(fake, real, data_range, valid)
+    assert weight is not None
+    fake, real = ((x - data_range[0]).where(weight, 0) for x in (fake, real))
+    hole = F.pad((~weight).float(), [_WINDOW // 2] * 4, value=1.0)
+    known = F.max_pool2d(hole, _WINDOW, stride=1)[:, 0] == 0
+    return _ssim_maps(fake, real, _span(data_range)).mean(1), known
+
+
+def _ssim_maps(fake: Tensor, real: Tensor, span: float) -> Tensor:
+    """(B, C, H, W) of images that are counted from the lower end of their range."""
+    try:
+        from torchmetrics.functional.image import structural_similarity_index_measure
+    except ImportError as error:
+        raise MissingPackageError(
+            "SSIM needs the package torchmetrics: pip install torchmetrics"
+        ) from error
     with torch.autocast(fake.device.type, enabled=False):  # bfloat16 has not the digits
         maps = [  # one image at a time: the windows of a batch fill a machine's memory
             structural_similarity_index_measure(
-                a, b, data_range=_span(data_range), reduction="none", return_full_image=True
+                a, b, data_range=span, reduction="none", return_full_image=True
             )[1]
             for a, b in zip(torch.split(fake.float(), 1), torch.split(real.float(), 1), strict=True)
         ]
-    return _mean(torch.cat(maps).double(), weight)
+    return torch.cat(maps).double()
 
 
 def within(
@@ -134,16 +157,31 @@ def spectral_angle(fake: Tensor, real: Tensor, *, valid: Tensor | None = None) -
     Source:
         Kruse et al. 1993, "The Spectral Image Processing System (SIPS)", eq. 1.
     """
+    fake, real, weight = _prepared(fake, real, None, valid)
+    angle, lit = _angles(fake, real)
+    return _mean(angle, lit if weight is None else lit & weight)
+
+
+def spectral_angle_map(fake: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, H, W): the angle between two pixels' spectra in degrees, and where it is known.
+
+    Args, errors and source as for ``spectral_angle``.
+    """
+    fake, real, _ = _prepared(fake, real, None, None)
+    angle, lit = _angles(fake, real)
+    return angle[:, 0], lit[:, 0]
+
+
+def _angles(fake: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, 1, H, W) degrees, and where both spectra have a length."""
     if real.shape[1] < 2:
         raise SettingError("a spectral angle needs at least two bands")
-    fake, real, weight = _prepared(fake, real, None, valid)
     lengths = fake.norm(dim=1, keepdim=True), real.norm(dim=1, keepdim=True)
     lit = (lengths[0] > 0) & (lengths[1] > 0)
     a, b = fake / lengths[0].where(lit, 1), real / lengths[1].where(lit, 1)
     # from the chord and its complement: an arc cosine has no digits left near 0 degrees
     chord, rest = (a - b).norm(dim=1, keepdim=True), (a + b).norm(dim=1, keepdim=True)
-    angle = torch.rad2deg(2 * torch.atan2(chord, rest))
-    return _mean(angle, lit if weight is None else lit & weight)
+    return torch.rad2deg(2 * torch.atan2(chord, rest)), lit
 
 
 def copy_ratio(

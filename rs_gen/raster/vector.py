@@ -81,6 +81,18 @@ def read_area(path: str | Path, crs: Any, *, layer: str | None = None) -> BaseGe
     return area
 
 
+def attributes(path: str | Path, crs: Any) -> list[dict[str, Any]]:
+    """The polygons of a vector file with their fields; "geometry" is in ``crs``.
+
+    Path, CRS and errors as for :func:`read_area`.
+    """
+    path, layer = layer_of(path)
+    table = _reprojected(_polygons(path, layer), crs, path)
+    if table.geometry.name != "geometry":
+        table = table.rename_geometry("geometry")
+    return [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
+
+
 def layer_of(path: str | Path) -> tuple[str | Path, str | None]:
     """A vector file and the layer that its path names, if it names one."""
     file, _, options = str(path).partition("|")

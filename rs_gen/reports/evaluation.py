@@ -1,113 +1,137 @@
-"""How well a translated raster agrees with a measured one."""
+"""How well a translated raster agrees with a measured one: as a whole, by area, by cell."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from ..errors import GridMismatchError, TranslationError
-from ..metrics.image import psnr, ssim
-from ..raster.pixels import is_integer, limits
+from ..errors import SettingError, TranslationError
+from ..metrics.protocol import Score, bootstrap
+from ..metrics.shift import shift_of
 from ..raster.reader import RasterReader
 from ..raster.tiles import count, walk
+from .agreement import Pair, range_of, scores_of
+from .areas import Areas, Cells, write_scores
 
-WINDOW = 256  # px; the side of the windows that PSNR and SSIM are means over
-_WITHIN = (5, 10)  # of 256 levels
+BLOCK = 256  # px; side of what a bootstrap draws, and of the windows that the shift is found in
+_MEASURED = 0.95  # share of a window that must be measured to find a shift in it
+_DRAWS, _WORK = 1000, 4_000_000  # resamples of a bootstrap; of many blocks fewer are enough
 
 
 def evaluate_rasters(
-    output: str | Path, truth: str | Path, *, progress: Callable[..., Iterable]
+    output: str | Path,
+    truth: str | Path,
+    *,
+    areas: str | Path | None = None,
+    cell: int | None = None,
+    scores: str | Path | None = None,
+    block: int = BLOCK,
+    progress: Callable[..., Iterable],
 ) -> dict[str, Any]:
     """Scores of ``output`` against ``truth``, brought onto the output's grid.
 
-    PSNR and SSIM are means over windows of 256 px that are measured throughout on both sides; a
-    window that is met exactly counts as if rounding were its error, or one would make the mean
-    infinite. The other scores are over all pixels measured on both. The data range is that of the
-    dtype for 8 bits, else that of the truth.
+    Every score is over all pixels that both measured, with its n, its protocol and the 95 %
+    interval of a spatial bootstrap that draws blocks: neighbouring pixels are no independent
+    evidence. The data range is that of the dtype for 8 bits, else that of the truth.
+
+    Args:
+        output: The translated raster.
+        truth: What was measured.
+        areas: Polygons in any CRS that are scored one by one, into ``scores``.
+        cell: Side of the cells of a regular grid that are scored likewise, in pixels.
+        scores: GeoPackage for the layers "areas" and "cells".
+        block: Side of a block, in pixels.
+        progress: Wraps the walk over the blocks.
 
     Raises:
         GridMismatchError: The rasters do not overlap, or differ in band count.
         TranslationError: No pixel is measured in both.
+        SettingError: An option can't work.
+        AreaError: The areas can't be read.
     """
+    _check(areas, cell, scores, block)
     with RasterReader(output) as made, RasterReader.aligned(truth, made.grid) as real:
-        if made.count != real.count:
-            raise GridMismatchError(
-                f"{output} has {made.count} bands and {truth} has {real.count}; "
-                f"compare rasters with the same bands"
-            )
-        ends = _range(real, progress)
-        sums = _Sums(ends, _best_psnr(ends, real.dtype))
-        tiles = walk(made.grid.shape, WINDOW)
-        total = count(made.grid.shape, WINDOW)
-        for tile in progress(tiles, total=total, label="windows"):
-            sums.add(made.read(tile.write), real.read(tile.write))
-    if not sums.pixels:
+        pair = Pair(made, real, range_of(real, progress))
+        layers = {
+            "areas": Areas(areas, pair.grid) if areas is not None else None,
+            "cells": Cells(cell, pair.grid) if cell is not None else None,
+        }
+        table, shifts = [], []
+        steps = walk(pair.grid.shape, block)
+        total = count(pair.grid.shape, block)
+        for tile in progress(steps, total=total, label="blocks"):
+            planes = pair.planes(tile.write)
+            table.append(planes.sum((1, 2)))
+            for layer in layers.values():
+                if layer is not None:
+                    layer.add(tile.write, planes)
+            if planes[0].mean() >= _MEASURED and min(planes[0].shape) >= min(block, 64):
+                shifts.append(_shift(pair, tile.write))
+        grid = pair.grid
+    sums = np.array(table)
+    if not sums[:, 0].any():
         raise TranslationError(f"{output} and {truth} have no pixel that both measured")
-    return {"output": str(output), "truth": str(truth), "data range": list(ends), **sums.scores()}
+    draws = int(np.clip(_WORK // len(sums), 200, _DRAWS))
+    found = scores_of(sums, pair.scale, block, draws=draws)
+    report: dict[str, Any] = {
+        "output": str(output), "truth": str(truth), "data range": list(pair.scale[:2]),
+        **{name: plain(score) for name, score in found.items()},
+        "shift": _shifts([s for s in shifts if s is not None], grid.resolution, grid),
+    }  # fmt: skip
+    if scores is not None:
+        report["layers"] = write_scores(scores, layers, pair.scale, grid.crs)
+    return report
 
 
-class _Sums:
-    """What has been seen so far, of one raster against another."""
-
-    def __init__(self, ends: tuple[float, float], best: float):
-        self.ends, self.span, self.pixels = ends, ends[1] - ends[0], 0
-        self.best = best
-        self.absolute = self.squared = 0.0
-        self.within = dict.fromkeys(_WITHIN, 0)
-        self.windows: dict[str, list[float]] = {"PSNR": [], "SSIM": []}
-
-    def add(self, made: np.ma.MaskedArray, real: np.ma.MaskedArray) -> None:
-        valid = ~(made.mask.any(axis=0) | real.mask.any(axis=0))
-        if not valid.any():
-            return
-        a, b = made.data.astype("float64"), real.data.astype("float64")
-        difference = np.abs(a - b)[:, valid]
-        self.pixels += difference.shape[1]
-        self.absolute += float(difference.mean(axis=0).sum())
-        self.squared += float((difference**2).mean(axis=0).sum())
-        for levels in _WITHIN:
-            near = (difference <= levels * self.span / 255).all(axis=0)
-            self.within[levels] += int(near.sum())
-        if valid.all() and min(valid.shape) == WINDOW:
-            pair = [torch.from_numpy(x[None]).float() for x in (a, b)]
-            noise = float(psnr(*pair, data_range=self.ends))
-            self.windows["PSNR"].append(min(noise, self.best))
-            self.windows["SSIM"].append(float(ssim(*pair, data_range=self.ends)))
-
-    def scores(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for name, values in self.windows.items():
-            unit = f"windows of {WINDOW} px"
-            mean = float(np.mean(values)) if values else None
-            found[name] = {"value": mean, "n": len(values), "unit": unit}
-        over = {"n": self.pixels, "unit": "pixels"}
-        found["L1"] = {"value": self.absolute / self.pixels, **over}
-        found["RMSE"] = {"value": (self.squared / self.pixels) ** 0.5, **over}
-        for levels, near in self.within.items():
-            found[f"within {levels} of 256 levels"] = {"value": near / self.pixels, **over}
-        return found
+def plain(score: Score) -> dict[str, Any]:
+    """A score for JSON; what is no number becomes None."""
+    held = score._asdict()
+    return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in held.items()}
 
 
-def _best_psnr(ends: tuple[float, float], dtype: str) -> float:
-    """PSNR in dB where nothing but rounding, to whole numbers or to float32, is wrong."""
-    span = ends[1] - ends[0]
-    step = 1.0 if is_integer(dtype) else span * float(np.finfo("float32").eps)
-    return float(10 * np.log10(12 * (span / step) ** 2))  # rounding errs by step² / 12
+def _check(areas: Any, cell: int | None, scores: Any, block: int) -> None:
+    if (areas is not None or cell is not None) and scores is None:
+        raise SettingError(
+            "areas and cell are scored into a GeoPackage; name it with scores (--scores x.gpkg)"
+        )
+    if scores is not None and areas is None and cell is None:
+        raise SettingError("scores is for areas or cells; give areas (--areas) or cell (--cell)")
+    for name, value in (("block", block), ("cell", cell)):
+        if value is not None and value < 1:
+            raise SettingError(f"{name}={value} pixels; it must be at least 1")
 
 
-def _range(reader: RasterReader, progress: Callable[..., Iterable]) -> tuple[float, float]:
-    """Least and greatest value: of the dtype for 8 bits, else of what was measured."""
-    if is_integer(reader.dtype) and np.dtype(reader.dtype).itemsize == 1:
-        low, high = limits(reader.dtype)
-        return float(low), float(high)
-    low, high = np.inf, -np.inf
-    total = count(reader.grid.shape, 1024)
-    for tile in progress(walk(reader.grid.shape, 1024), total=total, label="range of the truth"):
-        pixels = reader.read(tile.write).compressed()
-        if pixels.size:
-            low, high = min(low, float(pixels.min())), max(high, float(pixels.max()))
-    return (low, max(high, low + 1e-12)) if np.isfinite(high) else (0.0, 1.0)
+def _shift(pair: Pair, window: Any) -> tuple[float, float] | None:
+    """By phase correlation of the mean over the bands, in rows and columns."""
+    a, b, valid = pair.read(window)
+    fake, real = a.mean(0), b.mean(0)
+    fake, real = (np.where(valid, x, x[valid].mean()) for x in (fake, real))
+    return shift_of(fake, real)
+
+
+def _shifts(
+    found: list[tuple[float, float]], resolution: tuple[float, float], grid: Any
+) -> dict[str, Any]:
+    """The median over the windows: to the right and down, in pixels and on the ground."""
+    about = (
+        "median over windows of the phase correlation of the bands' mean; positive is further "
+        "right and further down than the truth; interval by windows"
+    )
+    table = np.array(found, float).reshape(-1, 2)
+    metres = grid.ground_resolution / float(np.sqrt(resolution[0] * resolution[1]))
+    held: Mapping[str, tuple[int, float, str]] = {
+        "right (px)": (1, 1.0, ""),
+        "down (px)": (0, 1.0, ""),
+        "right (m)": (1, resolution[0] * metres, " x ground resolution"),
+        "down (m)": (0, resolution[1] * metres, " x ground resolution"),
+    }
+    report = {}
+    for name, (axis, unit, extra) in held.items():
+        values = table[:, axis] * unit
+        low, high = bootstrap(len(values), lambda i, v=values: float(np.median(v[i])))
+        middle = float(np.median(values)) if len(values) else float("nan")
+        report[name] = plain(Score(middle, len(values), about + extra, low, high))
+    return report

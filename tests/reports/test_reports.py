@@ -7,12 +7,10 @@ import pytest
 import rasterio
 from rasterio.transform import from_origin
 
-from rs_gen.errors import GridMismatchError, RasterError, TranslationError
-from rs_gen.reports.evaluation import evaluate_rasters
+from rs_gen.errors import RasterError
 from rs_gen.reports.examination import examine
 from rs_gen.reports.inspection import inspect_path
 from rs_gen.reports.writing import write_report
-from rs_gen.tools import quiet
 
 
 def write(path, pixels, nodata=None, left=5e5):
@@ -28,56 +26,6 @@ def write(path, pixels, nodata=None, left=5e5):
 @pytest.fixture
 def truth():
     return np.random.default_rng(0).integers(20, 200, (3, 512, 300), dtype="uint8")
-
-
-def test_a_raster_agrees_with_itself(tmp_path, truth):
-    path = write(tmp_path / "a.tif", truth)
-    scores = evaluate_rasters(path, path, progress=quiet)
-    assert scores["SSIM"]["value"] == pytest.approx(1)
-    assert scores["L1"] == {"value": 0, "n": 512 * 300, "unit": "pixels"}
-    assert scores["PSNR"]["n"] == 2
-
-
-def test_a_window_met_exactly_counts_as_rounding_and_not_as_infinity(tmp_path, truth):
-    made = truth.copy()
-    made[:, 256:] += 8
-    scores = evaluate_rasters(
-        write(tmp_path / "a.tif", made), write(tmp_path / "b.tif", truth), progress=quiet
-    )
-    exact, off = 10 * np.log10(12 * 255**2), 20 * np.log10(255 / 8)
-    assert scores["PSNR"]["value"] == pytest.approx((exact + off) / 2, abs=1e-3)
-    floats = write(tmp_path / "c.tif", truth.astype("float32"))
-    assert np.isfinite(evaluate_rasters(floats, floats, progress=quiet)["PSNR"]["value"])
-
-
-def test_a_known_difference_gives_known_scores(tmp_path, truth):
-    made = write(tmp_path / "a.tif", truth + 8)
-    scores = evaluate_rasters(made, write(tmp_path / "b.tif", truth), progress=quiet)
-    assert scores["L1"]["value"] == pytest.approx(8)
-    assert scores["RMSE"]["value"] == pytest.approx(8)
-    assert scores["PSNR"]["value"] == pytest.approx(20 * np.log10(255 / 8), abs=1e-3)
-    assert scores["within 5 of 256 levels"]["value"] == 0
-    assert scores["within 10 of 256 levels"]["value"] == 1
-
-
-def test_pixels_that_one_side_did_not_measure_do_not_count(tmp_path, truth):
-    made = truth.copy()
-    made[:, :100] = 0
-    scores = evaluate_rasters(
-        write(tmp_path / "a.tif", made, nodata=0), write(tmp_path / "b.tif", truth), progress=quiet
-    )
-    assert scores["L1"] == {"value": 0, "n": 412 * 300, "unit": "pixels"}
-
-
-def test_rasters_that_can_not_be_compared_are_refused(tmp_path, truth):
-    path = write(tmp_path / "a.tif", truth)
-    with pytest.raises(GridMismatchError, match="3 bands and"):
-        evaluate_rasters(path, write(tmp_path / "b.tif", truth[:1]), progress=quiet)
-    with pytest.raises(GridMismatchError):
-        evaluate_rasters(path, write(tmp_path / "c.tif", truth, left=9e5), progress=quiet)
-    hole = write(tmp_path / "d.tif", np.zeros_like(truth), nodata=0)
-    with pytest.raises(TranslationError, match="no pixel that both measured"):
-        evaluate_rasters(hole, path, progress=quiet)
 
 
 def test_a_raster_is_described(tmp_path, truth):
