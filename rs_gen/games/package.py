@@ -1,8 +1,9 @@
 """A game on disk: a folder, or the same as a ``.dlpk``, that a GIS can list and no one can abuse.
 
 ``NAME/NAME.emd`` holds the card, ``NAME.safetensors`` the weights, ``NAME.md`` the card as a page
-to read, ``ModelCharacteristics/`` pictures. The object ``rs_gen`` in the EMD is the one source of
-truth; the other keys are there for programs that know only EMDs. Nothing is unpickled or executed.
+to read, ``NAME.stac.json`` a STAC item, ``ModelCharacteristics/`` pictures. The object ``rs_gen``
+in the EMD is the one source of truth; the other keys are there for programs that know only EMDs.
+Nothing is unpickled or executed.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from .archive import SMALL, Archive, is_plain, open_archive, write_zip
 from .base import Game
 from .card import Card, page
 from .emd import definition
+from .mlm import model_item
 from .reference import Reference
 from .weights import Statistics
 
@@ -99,6 +101,8 @@ def save(
     emd = definition(card, f"{name}.safetensors", function.name if function else None)
     emd["rs_gen"] = {"format": FORMAT, "card": card.to_dict()}
     files[f"{name}.emd"] = json.dumps(emd, indent=4, allow_nan=False).encode()
+    item = model_item(card, name, game, files)
+    files[f"{name}.stac.json"] = json.dumps(item, indent=2, allow_nan=False).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
     return _place_zip(path, files) if packed else _place_folder(path, files)
 
@@ -142,6 +146,23 @@ def read_card(path: str | Path) -> Card:
     """
     with open_archive(Path(path)) as archive:
         return _read(archive)[1]
+
+
+def read_item(path: str | Path) -> dict[str, Any] | None:
+    """The STAC item of a saved model; None for one that was saved without.
+
+    Raises:
+        PackageError: As for ``load``.
+    """
+    with open_archive(Path(path)) as archive:
+        name = archive.definition().rsplit(".", 1)[0] + ".stac.json"
+        if name not in archive.names():
+            return None
+        try:
+            held = json.loads(archive.read(name, SMALL))
+        except ValueError:
+            return None
+    return held if isinstance(held, dict) and isinstance(held.get("properties"), dict) else None
 
 
 def _read(archive: Archive) -> tuple[dict[str, Any], Card]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import RasterError
 from ..raster.reader import RasterReader
+from ..raster.stac import beside, file_facts, own_tags, read_item
 
 _MODELS = (".emd", ".dlpk")
 
@@ -30,7 +31,7 @@ def inspect_path(path: str | Path) -> dict[str, Any]:
 
 def _raster(path: Path) -> dict[str, Any]:
     with RasterReader(path, palette="ids") as reader:
-        grid = reader.grid
+        grid, made = reader.grid, own_tags(reader.tags)
         return {
             "kind": "raster",
             "path": str(path),
@@ -46,18 +47,39 @@ def _raster(path: Path) -> dict[str, Any]:
             "transform": list(grid.transform)[:6],
             "blocks": f"{reader.block[1]} x {reader.block[0]} px",
             "colours": list(reader.colors),
-            "made by rs_gen": _own(reader.tags) or None,
+            "synthetic imagery": "synthetic" in made,
+            "made by rs_gen": made or None,
+            "classes": made.get("parameters", {}).get("classes") if made else None,
+            "STAC item": _item(path),
         }
 
 
-def _own(tags: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in tags.items() if name.startswith("RS_GEN_")}
+def _item(path: Path) -> dict[str, Any] | None:
+    """What the item beside a raster says, and whether it is still about this file."""
+    held = read_item(path)
+    if held is None:
+        return None
+    data = held.get("assets", {}).get("data", {})
+    facts = file_facts(path)
+    same = all(data.get(name) == value for name, value in facts.items())
+    source = [link["href"] for link in held.get("links", []) if link["rel"] == "derived_from"]
+    return {
+        "path": str(beside(path)),
+        "is of this file": same,
+        "datetime": held["properties"].get("datetime"),
+        "datetime is": held["properties"].get("rs_gen:datetime_is"),
+        "source": source[0] if source else None,
+        "polygons": [a["href"] for name, a in held["assets"].items() if name != "data"],
+    }
 
 
 def _model(path: Path) -> dict[str, Any]:
-    from ..games.package import read_card
+    from ..games.package import read_card, read_item
 
-    return {"kind": "model", "path": str(path), **read_card(path).to_dict()}
+    item = read_item(path)
+    digests = item["properties"].get("rs_gen:model_digest") if item else None
+    told = {"makes synthetic imagery": True, "model digest": digests}
+    return {"kind": "model", "path": str(path), **told, **read_card(path).to_dict()}
 
 
 def _chips(path: Path) -> dict[str, Any]:

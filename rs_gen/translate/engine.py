@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -13,11 +12,14 @@ from rasterio.windows import Window
 from torch import nn
 
 from ..errors import TranslationError
+from ..networks.digest import digest
 from ..networks.folding import fold
 from ..networks.fused import CLOSED, Sides
 from ..networks.norm import freeze, unfreeze
 from ..networks.trimming import trim
 from .statistics import Statistics
+
+__all__ = ["Engine", "digest", "ready", "uniform"]
 
 
 def ready(net: nn.Module, device: torch.device) -> nn.Module:
@@ -144,13 +146,3 @@ def uniform(statistics: Statistics) -> bool:
 
 def _shifted(part: slice, by: int) -> slice:
     return slice(part.start - by, part.stop - by)
-
-
-def digest(net: nn.Module) -> str:
-    """Sixteen hexadecimal digits that change with any weight of a network."""
-    sha = hashlib.sha256()
-    for name, tensor in sorted(net.state_dict().items()):
-        values = tensor.detach().cpu().contiguous()
-        sha.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
-        sha.update(values.flatten().view(torch.uint8).numpy().tobytes())
-    return sha.hexdigest()[:16]

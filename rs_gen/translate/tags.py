@@ -11,9 +11,10 @@ import torch
 from rasterio.windows import Window
 
 from .. import __version__
+from ..networks.digest import digest
 from ..raster.identity import digest_of
 from ..raster.reader import RasterReader
-from .engine import Engine, digest
+from .engine import Engine
 from .plan import Plan
 from .statistics import recorded_kind
 

@@ -162,7 +162,7 @@ def test_the_folder_holds_what_a_gis_and_a_person_look_for(tmp_path, game, card)
     )
     names = {p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file()}
     assert names == {
-        "town.emd", "town.safetensors", "town.md", "rs_gen_function.py",
+        "town.emd", "town.safetensors", "town.md", "town.stac.json", "rs_gen_function.py",
         "ModelCharacteristics/loss_graph.png",
     }  # fmt: skip
     assert json.loads((path / "town.emd").read_text())["InferenceFunction"] == function.name
@@ -499,7 +499,7 @@ def test_a_bomb_is_refused_before_it_unpacks(packed):
 
 def test_too_many_members_are_refused(packed, monkeypatch):
     monkeypatch.setattr(archive, "MOST_MEMBERS", 2)
-    with pytest.raises(PackageError, match="holds 3 files; at most 2 may be"):
+    with pytest.raises(PackageError, match="holds 4 files; at most 2 may be"):
         load(packed)
 
 
