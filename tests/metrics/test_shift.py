@@ -20,7 +20,7 @@ def moved(down: float, right: float, noise: float = 0.02) -> np.ndarray:
 @pytest.mark.parametrize("by", [(0, 0), (3, -2), (0.5, 0.25), (-1.34, 7.62), (0, -12)])
 def test_a_known_shift_is_found_to_a_fraction_of_a_pixel(by):
     found = shift_of(moved(*by), REAL)
-    assert found == pytest.approx(by, abs=0.05)
+    assert found == pytest.approx(by, abs=0.1)
 
 
 def test_the_other_way_round_is_the_other_sign():
