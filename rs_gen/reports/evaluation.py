@@ -79,16 +79,16 @@ def evaluate_rasters(
     report: dict[str, Any] = {
         "output": str(output), "truth": str(truth), "data range": list(pair.scale[:2]),
         **{name: plain(score) for name, score in found.items()},
-        "shift": _shifts([s for s in shifts if s is not None], grid.resolution, grid),
+        **_shifts([s for s in shifts if s is not None], grid.resolution, grid),
     }  # fmt: skip
     if scores is not None:
         report["layers"] = write_scores(scores, layers, pair.scale, grid.crs)
     return report
 
 
-def plain(score: Score) -> dict[str, Any]:
-    """A score for JSON; what is no number becomes None."""
-    held = score._asdict()
+def plain(score: Score, unit: str = "pixels") -> dict[str, Any]:
+    """A score for JSON, with what its n counts; what is no number becomes None."""
+    held = {**score._asdict(), "unit": unit}
     return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in held.items()}
 
 
@@ -123,15 +123,16 @@ def _shifts(
     table = np.array(found, float).reshape(-1, 2)
     metres = grid.ground_resolution / float(np.sqrt(resolution[0] * resolution[1]))
     held: Mapping[str, tuple[int, float, str]] = {
-        "right (px)": (1, 1.0, ""),
-        "down (px)": (0, 1.0, ""),
-        "right (m)": (1, resolution[0] * metres, " x ground resolution"),
-        "down (m)": (0, resolution[1] * metres, " x ground resolution"),
+        "shift right (px)": (1, 1.0, ""),
+        "shift down (px)": (0, 1.0, ""),
+        "shift right (m)": (1, resolution[0] * metres, " x ground resolution"),
+        "shift down (m)": (0, resolution[1] * metres, " x ground resolution"),
     }
     report = {}
     for name, (axis, unit, extra) in held.items():
         values = table[:, axis] * unit
         low, high = bootstrap(len(values), lambda i, v=values: float(np.median(v[i])))
         middle = float(np.median(values)) if len(values) else float("nan")
-        report[name] = plain(Score(middle, len(values), about + extra, low, high))
+        score = Score(middle, len(values), about + extra, low, high)
+        report[name] = plain(score, "windows")
     return report
