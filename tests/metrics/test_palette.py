@@ -8,7 +8,7 @@ import torch
 
 from rs_gen.errors import SettingError
 from rs_gen.metrics.image import psnr
-from rs_gen.metrics.palette import Palette, class_iou, confusion, mean_iou
+from rs_gen.metrics.palette import Palette, class_iou, confusion, mean_iou, palette_of_map
 
 COLOURS = [(-1.0, -1.0, -1.0), (1.0, 1.0, 1.0), (1.0, -1.0, -1.0), (-0.5, 0.5, 0.9)]
 
@@ -130,3 +130,58 @@ def test_batches_join_to_the_whole_and_have_an_interval(palette):
     score = mean_iou(whole)
     assert score.low < score.value < score.high
     assert (score.n, "palette of 4" in score.protocol) == (12, True)
+
+
+# ---- few colours of many -------------------------------------------------------------------------
+
+
+def noisy_map(noise: int = 2) -> torch.Tensor:
+    """(2, 3, 64, 64): land, a lake and a road in three colours, as a lossy file keeps them."""
+    colours = torch.tensor([[232, 229, 222], [177, 208, 254], [255, 160, 40]])
+    ids = torch.zeros(2, 64, 64, dtype=torch.long)
+    ids[:, 10:30, 10:50] = 1
+    ids[:, 40:44] = 2
+    dice = torch.Generator().manual_seed(0)
+    pixels = colours[ids] + torch.randint(-noise, noise + 1, (2, 64, 64, 3), generator=dice)
+    return pixels.permute(0, 3, 1, 2) / 127.5 - 1
+
+
+def test_a_map_has_a_palette_and_a_photograph_has_none():
+    palette = palette_of_map(noisy_map())
+    found = palette.main().levels
+    assert len(found) == 3
+    for colour, wanted in zip(
+        found, [(232, 229, 222), (177, 208, 254), (255, 160, 40)], strict=True
+    ):
+        assert max(abs(a - b) for a, b in zip(colour, wanted, strict=True)) <= 3
+    photo = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    assert palette_of_map(photo) is None
+
+
+def test_the_main_colours_take_in_their_shades():
+    palette = Palette(((0.0,), (0.02,), (0.9,), (-0.9,)), (0.5, 0.3, 0.197, 0.003))
+    main = palette.main()
+    assert main.colours == ((0.0,), (0.9,))
+    assert main.shares == pytest.approx((0.8, 0.197))
+    assert palette.main(3).colours == ((0.0,), (0.9,), (-0.9,))
+    assert palette.main(1).colours == ((0.0,),)
+    with pytest.raises(SettingError, match="number=0 colours"):
+        palette.main(0)
+
+
+def test_nearest_agrees_with_snap_on_any_part():
+    images = noisy_map(40)
+    palette = Palette.learn(images, 5)
+    snapped = palette.snap(images)[0].numpy()
+    pixels = images[0].numpy()
+    assert (palette.nearest(pixels) == snapped).mean() > 0.999
+    whole = palette.nearest(pixels)
+    assert (palette.nearest(pixels[:, 7:20, 3:50]) == whole[7:20, 3:50]).all()
+    with pytest.raises(SettingError, match="the palette has 3 bands and the image 1"):
+        palette.nearest(pixels[:1])
+
+
+def test_the_share_within_a_few_levels_is_counted():
+    palette = Palette(((0.0,), (1.0,)))
+    pixels = np.array([[[0.0, 4 / 127.5, 6 / 127.5, 1.0]]], np.float32)
+    assert palette.within(pixels, 5) == 0.75
