@@ -129,7 +129,7 @@ def values_of(sums: np.ndarray, scale: Scale) -> dict[str, float]:
     n = held["n"] or np.nan
     squared = held["squared"] / n
     return {
-        "PSNR": 10 * float(np.log10(scale.span**2 / max(squared, scale.rounding))),
+        "PSNR of all pixels": 10 * float(np.log10(scale.span**2 / max(squared, scale.rounding))),
         "SSIM": held["ssim"] / (held["ssim_n"] or np.nan),
         "L1": held["absolute"] / n,
         "RMSE": squared**0.5,
@@ -140,7 +140,7 @@ def values_of(sums: np.ndarray, scale: Scale) -> dict[str, float]:
 
 
 _SCORES = {
-    "PSNR": ("n", "dB from the mean squared error over all pixels measured in both"),
+    "PSNR of all pixels": ("n", "dB from the mean squared error over all pixels measured in both"),
     "SSIM": ("ssim_n", "mean over pixels whose 11 px Gaussian window is measured in both"),
     "L1": ("n", "mean absolute difference over pixels and bands, in stored values"),
     "RMSE": ("n", "root of the mean squared difference, in stored values"),

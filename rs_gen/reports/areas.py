@@ -14,7 +14,7 @@ from ..raster.vector import attributes, rasterize, write_gpkg
 from .agreement import SUMS, Scale, values_of
 
 FIELDS = {
-    "PSNR": "psnr", "SSIM": "ssim", "L1": "l1", "RMSE": "rmse",
+    "PSNR of all pixels": "psnr", "SSIM": "ssim", "L1": "l1", "RMSE": "rmse",
     "within 5 of 256 levels": "within_5", "within 10 of 256 levels": "within_10",
     "spectral angle": "spectral_angle",
 }  # fmt: skip

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import SettingError, TranslationError
-from ..metrics.protocol import Score, bootstrap
+from ..metrics.protocol import Score, bootstrap, mean_score
 from ..metrics.shift import shift_of
 from ..raster.reader import RasterReader
 from ..raster.tiles import count, walk
-from .agreement import Pair, range_of, scores_of
+from .agreement import Pair, range_of, scores_of, values_of
 from .areas import Areas, Cells, write_scores
 
 BLOCK = 256  # px; side of what a bootstrap draws, and of the windows that the shift is found in
@@ -33,9 +33,11 @@ def evaluate_rasters(
 ) -> dict[str, Any]:
     """Scores of ``output`` against ``truth``, brought onto the output's grid.
 
-    Every score is over all pixels that both measured, with its n, its protocol and the 95 %
-    interval of a spatial bootstrap that draws blocks: neighbouring pixels are no independent
-    evidence. The data range is that of the dtype for 8 bits, else that of the truth.
+    Every score but one is over all pixels that both measured, with its n, its protocol and the
+    95 % interval of a spatial bootstrap that draws blocks: neighbouring pixels are no independent
+    evidence. "PSNR" is the mean over blocks that both measured throughout, as papers have it for
+    chips, where a block that is met exactly counts as if rounding were its error. The data range
+    is that of the dtype for 8 bits, else that of the truth.
 
     Args:
         output: The translated raster.
@@ -59,12 +61,14 @@ def evaluate_rasters(
             "areas": Areas(areas, pair.grid) if areas is not None else None,
             "cells": Cells(cell, pair.grid) if cell is not None else None,
         }
-        table, shifts = [], []
+        table, whole, shifts = [], [], []
         steps = walk(pair.grid.shape, block)
         total = count(pair.grid.shape, block)
         for tile in progress(steps, total=total, label="blocks"):
             planes = pair.planes(tile.write)
             table.append(planes.sum((1, 2)))
+            if planes[0].all() and planes[0].shape == (block, block):
+                whole.append(values_of(table[-1], pair.scale)["PSNR of all pixels"])
             for layer in layers.values():
                 if layer is not None:
                     layer.add(tile.write, planes)
@@ -78,6 +82,7 @@ def evaluate_rasters(
     found = scores_of(sums, pair.scale, block, draws=draws)
     report: dict[str, Any] = {
         "output": str(output), "truth": str(truth), "data range": list(pair.scale[:2]),
+        "PSNR": plain(_mean_psnr(whole, block), f"windows of {block} px"),
         **{name: plain(score) for name, score in found.items()},
         **_shifts([s for s in shifts if s is not None], grid.resolution, grid),
     }  # fmt: skip
@@ -90,6 +95,10 @@ def plain(score: Score, unit: str = "pixels") -> dict[str, Any]:
     """A score for JSON, with what its n counts; what is no number becomes None."""
     held = {**score._asdict(), "unit": unit}
     return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in held.items()}
+
+
+def _mean_psnr(values: list[float], block: int) -> Score:
+    return mean_score(values, f"dB of each window of {block} px measured throughout, then mean")
 
 
 def _check(areas: Any, cell: int | None, scores: Any, block: int) -> None:

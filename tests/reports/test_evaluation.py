@@ -40,7 +40,10 @@ def test_a_raster_agrees_with_itself(tmp_path, truth):
     n = 200 * 150
     assert scores["SSIM"]["value"] == pytest.approx(1)
     assert scores["SSIM"]["n"] == (200 - 10) * (150 - 10)
-    assert scores["PSNR"]["value"] == pytest.approx(10 * np.log10(12 * 255**2))
+    exact = pytest.approx(10 * np.log10(12 * 255**2))
+    assert scores["PSNR of all pixels"]["value"] == exact
+    assert (scores["PSNR"]["value"], scores["PSNR"]["n"]) == (exact, 6)
+    assert scores["PSNR"]["unit"] == "windows of 64 px"
     assert scores["spectral angle"]["value"] == 0
     assert (scores["L1"]["value"], scores["L1"]["n"], scores["L1"]["low"]) == (0, n, 0)
     assert scores["L1"]["protocol"].endswith("interval by blocks of 64 px (12)")
@@ -54,7 +57,8 @@ def test_a_known_difference_gives_known_scores(tmp_path, truth):
     scores = evaluate(write(tmp_path / "a.tif", made), write(tmp_path / "b.tif", truth))
     assert scores["L1"]["value"] == pytest.approx(8 / 3)
     assert scores["RMSE"]["value"] == pytest.approx(8 / 3**0.5)
-    assert scores["PSNR"]["value"] == pytest.approx(20 * np.log10(255 / (8 / 3**0.5)))
+    assert scores["PSNR of all pixels"]["value"] == pytest.approx(20 * np.log10(255 / (8 / 3**0.5)))
+    assert scores["PSNR"]["value"] is None, "no window of 256 px"
     assert scores["within 5 of 256 levels"]["value"] == 0
     assert scores["within 10 of 256 levels"]["value"] == 1
     grey = [np.full((2, 32, 32), v, "uint8") for v in (50, 100)]
@@ -63,11 +67,29 @@ def test_a_known_difference_gives_known_scores(tmp_path, truth):
     assert angle["spectral angle"]["value"] == pytest.approx(45)
 
 
+def test_a_window_met_exactly_counts_as_rounding_and_not_as_infinity(tmp_path, truth):
+    made = truth.copy()
+    made[:, :, 64:128] += 8
+    paths = write(tmp_path / "a.tif", made), write(tmp_path / "b.tif", truth)
+    exact, off = 10 * np.log10(12 * 255**2), 20 * np.log10(255 / 8)
+    found = evaluate(*paths, block=64)["PSNR"]
+    assert found["value"] == pytest.approx((exact + off) / 2)
+    floats = write(tmp_path / "c.tif", truth.astype("float32"))
+    assert np.isfinite(evaluate(floats, floats, block=64)["PSNR"]["value"])
+
+
 def test_blocks_change_intervals_but_no_score(tmp_path, truth):
     noisy = (truth + np.random.default_rng(1).integers(0, 20, truth.shape)).astype("uint8")
     paths = write(tmp_path / "a.tif", noisy), write(tmp_path / "b.tif", truth)
     small, large = (evaluate(*paths, block=side) for side in (32, 256))
-    for name in ("PSNR", "SSIM", "L1", "RMSE", "within 5 of 256 levels", "spectral angle"):
+    for name in (
+        "PSNR of all pixels",
+        "SSIM",
+        "L1",
+        "RMSE",
+        "within 5 of 256 levels",
+        "spectral angle",
+    ):
         assert small[name]["value"] == pytest.approx(large[name]["value"])
         assert small[name]["n"] == large[name]["n"]
         assert small[name]["low"] <= small[name]["value"] <= small[name]["high"]
@@ -173,4 +195,4 @@ def test_sixteen_bits_are_measured_against_the_range_of_the_truth(tmp_path):
     truth = np.linspace(1000, 3000, 64 * 64).reshape(1, 64, 64).astype("uint16")
     scores = evaluate(write(tmp_path / "a.tif", truth + 20), write(tmp_path / "b.tif", truth))
     assert scores["data range"] == [1000, 3000]
-    assert scores["PSNR"]["value"] == pytest.approx(20 * np.log10(2000 / 20))
+    assert scores["PSNR of all pixels"]["value"] == pytest.approx(20 * np.log10(2000 / 20))
