@@ -55,7 +55,9 @@ def read_areas(paths: Iterable[str | Path | BaseGeometry], crs: Any) -> BaseGeom
     areas = [p if isinstance(p, BaseGeometry) else read_area(p, crs) for p in paths]
     if not areas:
         raise AreaError("no area is given; name a vector file, or leave the area out")
-    return shapely.union_all(areas)
+    area = shapely.union_all(areas)
+    shapely.prepare(area)  # it will be asked again and again whether it meets a tile
+    return area
 
 
 def read_area(path: str | Path, crs: Any, *, layer: str | None = None) -> BaseGeometry:

@@ -131,10 +131,13 @@ class Flow:
 
     def read(self, tile: Tile) -> Loaded:
         """A tile, encoded. Without pixels if its write window holds nothing to translate."""
-        pixels, known = self.canvas.read(tile.read)
-        valid = known[inside(tile)]
+        wanted = None
         if self.area is not None:
-            valid = valid & rasterize(self.area, self.canvas.reader.grid.crop(tile.write))
+            wanted = rasterize(self.area, self.canvas.reader.grid.crop(tile.write))
+            if not wanted.any():
+                return Loaded(tile, None, wanted)  # not even read
+        pixels, known = self.canvas.read(tile.read)
+        valid = known[inside(tile)] if wanted is None else known[inside(tile)] & wanted
         return Loaded(tile, pixels if valid.any() else None, valid)
 
     def compute(self, batch: list[Loaded]) -> list[np.ndarray | None]:

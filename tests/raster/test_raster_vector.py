@@ -9,8 +9,11 @@ from shapely.geometry import LineString, Point, Polygon, box
 from rs_gen.errors import AreaError, SettingError, UnknownNameError
 from rs_gen.raster.grid import Grid
 from rs_gen.raster.vector import (
+    attributes,
+    layer_of,
     rasterize,
     read_area,
+    read_areas,
     read_layer,
     read_polygons,
     window_of,
@@ -189,3 +192,26 @@ def test_a_layer_that_can_not_be_written_leaves_the_old_file(tmp_path):
         write_gpkg(path, "chips", [], UTM)
     with pytest.raises(SettingError, match=r"chips.shp must end in .gpkg"):
         write_gpkg(tmp_path / "chips.shp", "chips", [{"geometry": box(0, 0, 1, 1)}], UTM)
+
+
+def test_several_files_are_one_area(kept):
+    left, right = box(0, 0, 2, 1), box(1, 0, 3, 1)
+    paths = [kept([left], "a.gpkg"), kept([right], "b.gpkg")]
+    assert read_areas([*paths, box(0, 1, 3, 2)], UTM).equals(box(0, 0, 3, 2))
+    with pytest.raises(AreaError, match="no area is given"):
+        read_areas([], UTM)
+
+
+def test_a_path_can_name_a_layer(tmp_path):
+    (tmp_path / "x.gpkg").touch()
+    assert layer_of("x.gpkg|layername=old town") == ("x.gpkg", "old town")
+    assert layer_of(tmp_path / "x.gpkg" / "main.roads") == (tmp_path / "x.gpkg", "roads")
+    assert layer_of(tmp_path / "x.gpkg") == (tmp_path / "x.gpkg", None)
+    assert layer_of("none.gdb/roads") == ("none.gdb/roads", None)
+
+
+def test_polygons_come_with_their_fields_in_another_system(kept):
+    path = kept([SQUARE], "one.gpkg")
+    (row,) = attributes(path, "EPSG:4326")
+    assert "geometry" in row
+    assert -180 <= row["geometry"].bounds[0] <= 180

@@ -20,6 +20,7 @@ from rs_gen.raster.grid import Grid
 from rs_gen.raster.reader import RasterReader
 from rs_gen.raster.values import Stretch
 from rs_gen.raster.writer import geotiff
+from rs_gen.translate.canvas import Canvas
 from rs_gen.translate.sides import Side
 from rs_gen.translate.translator import Translator
 
@@ -165,10 +166,13 @@ def test_tiles_without_anything_wanted_are_not_computed(tmp_path, monkeypatch):
     translate(path, tmp_path / "half.tif", tile_size=64, batch_size=1)
     assert sum(seen) == 8, "the upper half was not measured"
     seen.clear()
+    read, reads = Canvas.read, []
+    monkeypatch.setattr(Canvas, "read", lambda self, w: reads.append(w) or read(self, w))
     inside = grid_of((256, 256))
     area = box(*inside.at(130, 255), *inside.at(180, 200))
     translate(path, tmp_path / "area.tif", area=area, area_mode="mask", tile_size=64)
     assert sum(seen) == 1, "all but one tile lie outside the area"
+    assert len(reads) == 1
 
 
 # ---- grids ---------------------------------------------------------------------------------------
