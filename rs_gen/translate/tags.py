@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from .classes import Classes
     from .translator import Translator
 
+_LONG = 400  # characters of a polygon in a tag
 SYNTHETIC = "imagery made by a generative model, not measured"
 
 
@@ -83,13 +85,26 @@ def _says(value: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
+    """An option as JSON can hold it. Files go by name: where they lay is nobody's business."""
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
     if isinstance(value, Window):
         return list(value.flatten())
     if hasattr(value, "wkt"):
-        return value.wkt
-    return value if isinstance(value, bool | int | float) else str(value)
+        return _told(value)
+    if isinstance(value, bool | int | float):
+        return value
+    path = Path(value)
+    held = path.parent.suffix.lower() in (".gdb", ".gpkg")  # a layer
+    return f"{path.parent.name}/{path.name}" if held else path.name
+
+
+def _told(area: Any) -> str:
+    """A polygon as text where that is short, else its digest."""
+    text: str = area.wkt
+    if len(text) <= _LONG:
+        return text
+    return f"{area.geom_type} sha256 {hashlib.sha256(area.wkb).hexdigest()[:16]}"
 
 
 def _digest(raster: str | Path) -> str:
