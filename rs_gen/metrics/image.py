@@ -176,12 +176,17 @@ def _angles(fake: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
     """(B, 1, H, W) degrees, and where both spectra have a length."""
     if real.shape[1] < 2:
         raise SettingError("a spectral angle needs at least two bands")
-    lengths = fake.norm(dim=1, keepdim=True), real.norm(dim=1, keepdim=True)
+    lengths = _length(fake), _length(real)
     lit = (lengths[0] > 0) & (lengths[1] > 0)
     a, b = fake / lengths[0].where(lit, 1), real / lengths[1].where(lit, 1)
     # from the chord and its complement: an arc cosine has no digits left near 0 degrees
-    chord, rest = (a - b).norm(dim=1, keepdim=True), (a + b).norm(dim=1, keepdim=True)
+    chord, rest = _length(a - b), _length(a + b)
     return torch.rad2deg(2 * torch.atan2(chord, rest)), lit
+
+
+def _length(spectra: Tensor) -> Tensor:
+    """(B, 1, H, W); torch's norm over this axis takes ten times as long."""
+    return spectra.square().sum(1, keepdim=True).sqrt()
 
 
 def copy_ratio(
