@@ -152,9 +152,10 @@ class Pix2PixGame(Game):
 
     def difference(self, out: Pair) -> Tensor:
         """L1, with pixels of rare colours counting more where there is a palette to tell."""
-        if self.colours is None:
+        colours, weights = self.colours, self.colour_weights
+        if not isinstance(colours, Tensor) or not isinstance(weights, Tensor):
             return l1(out.fake, out.target)
-        weight = rarity(out.target, self.colours, self.colour_weights)
+        weight = rarity(out.target, colours, weights)
         return l1(out.fake, out.target, weight) * weight.mean()
 
     def discriminator_loss(self, out: Pair) -> Terms:
@@ -176,9 +177,9 @@ def _weighted_colours(
         raise SettingError(f"balance={balance} is not within 0 to 1")
     if palette is None or not balance:
         return None, None
-    try:
-        colours = torch.tensor(palette["colours"], dtype=torch.float32)
-        shares = torch.tensor(palette["shares"], dtype=torch.float32)
+    try:  # on the CPU also where a game is only planned: values are looked at
+        colours = torch.tensor(palette["colours"], dtype=torch.float32, device="cpu")
+        shares = torch.tensor(palette["shares"], dtype=torch.float32, device="cpu")
         fine = colours.shape == (len(shares), bands) and len(shares) <= MOST_COLOURS
     except (KeyError, TypeError, ValueError):
         fine = False
