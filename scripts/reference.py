@@ -147,7 +147,6 @@ PAGES = {
             "games.registry": "register create_game list_games game_class",
             "games.card": "Card",
             "games.reference": "Reference",
-            "games.package": "save load read_card Package",
             "games.package": "save load read_card read_item Package",
             "losses.adversarial": "Adversarial adversarial",
             "losses.penalties": "r1 gradient_penalty",

@@ -548,18 +548,3 @@ def test_statistics_fit_the_norm_layers_of_the_loaded_game(model, statistics):
         assert set(loaded.statistics[direction]) == set(
             norm_layers(loaded.game.generator(direction))
         )
-
-
-def test_a_game_that_weighs_colours_is_loaded_again(tmp_path):
-    palette = {"colours": [[-1.0], [1.0]], "shares": [0.96, 0.04]}
-    game = create_game(
-        "pix2pix", in_channels=1, out_channels=1, width=4, depth=5, d_width=4, palette=palette
-    )
-    card = Card("pix2pix", game.settings, one_band(), one_band(), 64)
-    again = load(save(tmp_path / "m", game, card)).game
-    assert torch.equal(again.colours, game.colours)
-    assert torch.equal(again.colour_weights, game.colour_weights)
-
-
-def one_band() -> dict:
-    return {"count": 1, "dtype": "uint8", "nodata": None, "stretch": {"low": [0.0], "high": [9.0]}}
