@@ -86,17 +86,10 @@ class TextScreen(_Listening):
 
     def progress(self, items: Iterable, total: int | None = None, label: str = "") -> Iterator:
         """Give the items on under a bar."""
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-        from rich.progress import TimeElapsedColumn as Elapsed
-        from rich.progress import TimeRemainingColumn as Remaining
-
-        columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), Elapsed(),
-                   Remaining(), TextColumn("[dim]{task.fields[losses]}"))  # fmt: skip
         if self._bar is not None:  # a bar within a bar: the outer one is enough
             yield from items
             return
-        with Progress(*columns, console=Console(stderr=True), transient=False) as self._bar:
+        with _rich_bar() as self._bar:
             task = self._bar.add_task(label or self._name, total=_count(items, total), losses="")
             try:
                 for item in items:
@@ -175,6 +168,28 @@ class JsonScreen(_Listening):
         line = json.dumps({"event": event, **held}, default=str)
         self._stream.write(line + "\n")
         self._stream.flush()
+
+
+def _rich_bar() -> Any:
+    """A bar on standard error; where the terminal is narrow, the losses are what is cut."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeElapsedColumn as Elapsed
+    from rich.progress import TimeRemainingColumn as Remaining
+    from rich.table import Column
+
+    def whole(width: int) -> Column:
+        return Column(min_width=width, no_wrap=True)
+
+    losses = Column(no_wrap=True, overflow="ellipsis")
+    return Progress(
+        TextColumn("{task.description}", table_column=whole(11)),
+        BarColumn(20, table_column=whole(8)),
+        MofNCompleteColumn(table_column=whole(11)), Elapsed(table_column=whole(7)),
+        Remaining(table_column=whole(7)),
+        TextColumn("[dim]{task.fields[losses]}", table_column=losses),
+        console=Console(stderr=True),
+    )  # fmt: skip
 
 
 def _count(items: Iterable, total: int | None) -> int | None:

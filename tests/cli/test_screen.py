@@ -45,6 +45,17 @@ def test_a_training_shows_its_losses_in_the_bar(capsys, monkeypatch):
     assert "4/4" in told
 
 
+def test_a_narrow_terminal_cuts_the_losses_and_not_the_time(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "64")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    for _ in TextScreen("train").progress(Steps(4), label="training"):
+        pass
+    told = capsys.readouterr().err
+    assert "0:00:00" in told
+    assert "4/4" in told
+    assert "adversarial 0.25" not in told
+
+
 def test_items_without_losses_have_a_plain_bar(capsys):
     assert list(TextScreen("demo").progress(range(3), label="drawing")) == [0, 1, 2]
     assert "drawing" in capsys.readouterr().err
