@@ -37,9 +37,9 @@ from sample_data.land import Land
 from sample_data.make import ORIGIN, write_scene
 from sample_data.world import World
 
-SEED, SIZE = 7, 768
-BLOCK, GROUP = 16, 128  # pixels: what is scored, and what the bootstrap draws
-ELSEWHERE = (ORIGIN[0] + 9216.0, ORIGIN[1])  # town, fields and woods
+SEED = 7
+BLOCK, GROUP = 16, 64  # pixels: what is scored, and what the bootstrap draws
+ELSEWHERE = (ORIGIN[0] + 6144.0, ORIGIN[1] + 768.0)  # town and water
 _LABEL = np.array([kind.label for kind in KINDS])
 
 
@@ -94,10 +94,12 @@ def main() -> None:
     model, half = train(out, options.minutes)
     if options.only == "train":
         return
-    scenes = draw(out / "scenes")
+    scenes = draw(out / f"scenes_{options.size}", options.size)
+    out = out / f"size_{options.size}"
+    out.mkdir(exist_ok=True)
     report = {
         "machine": machine(),
-        "training": [json.loads((out / f"{name}.json").read_text()) for name in ("half", "model")],
+        "training": [json.loads(path.with_suffix(".json").read_text()) for path in (half, model)],
     }
     found = {}
     for name, part in PARTS.items():
@@ -137,18 +139,18 @@ def _fit(out: Path, path: Path, before: Path | None, minutes: float) -> dict[str
     return {"steps": made.history[-1]["step"], "chips": len(data.train_ds), **watch.seconds()}
 
 
-def draw(folder: Path) -> dict[str, Path]:
+def draw(folder: Path, size: int) -> dict[str, Path]:
     """Satellite pictures of the unseen place, its true map, and the planted failures' masks."""
     looks = {
         "plain": {}, "winter": {"season": "winter"}, "autumn": {"season": "autumn"},
-        "clouds": {"clouds": 0.5},
+        "clouds": {"clouds": 0.6},
     }  # fmt: skip
     paths = {}
     for name, options in looks.items():
         wanted = ("satellite", "map", "classes") if name == "plain" else ("satellite",)
         where = folder / name
         if not (where / "satellite.tif").exists():
-            write_scene(where, SIZE, SEED, wanted, origin=ELSEWHERE, vectors=False, **options)
+            write_scene(where, size, SEED, wanted, origin=ELSEWHERE, vectors=False, **options)
         paths |= {name: where / "satellite.tif"}
     paths |= {"map": folder / "plain" / "map.tif", "classes": folder / "plain" / "classes.tif"}
     for edit in ("deleted", "added"):
@@ -288,7 +290,7 @@ def _baselines(model: Path, raster: Path) -> dict[str, np.ndarray]:
     return {
         "gradient of the source": _blocks(np.hypot(rows, cols).mean(axis=0)),
         "distance from the training mean": _blocks(np.abs(normed).mean(axis=0)),
-        "dice": np.random.default_rng(0).random((SIZE // BLOCK, SIZE // BLOCK)),
+        "dice": np.random.default_rng(0).random(_blocks(normed[0]).shape),
     }
 
 
@@ -307,8 +309,8 @@ def _changed(one: Path, other: Path) -> np.ndarray:
 
 def _blocks(values: np.ndarray) -> np.ndarray:
     """(H, W) to the mean of each block."""
-    n = SIZE // BLOCK
-    return values.astype(float).reshape(n, BLOCK, n, BLOCK).mean(axis=(1, 3))
+    rows, cols = (n // BLOCK for n in values.shape)
+    return values.astype(float).reshape(rows, BLOCK, cols, BLOCK).mean(axis=(1, 3))
 
 
 def _pixels(path: Path) -> np.ndarray:
@@ -340,7 +342,7 @@ def picture(found: dict[str, Any], scenes: dict[str, Path], out: Path) -> Path:
         axis[0].set_title("source" if made else "source with clouds")
         shown = made or out / "clouds_map.tif"
         if not shown.exists():
-            Translator.of(out / "model", device="cpu")(source, shown)
+            Translator.of(out.parent / "model", device="cpu")(source, shown)
         axis[1].imshow(_pixels(shown)[:3, part, part].transpose(1, 2, 0).astype("uint8"))
         axis[1].set_title("translation that is judged")
         values = _pixels(out / f"{trust}.tif")[band[layer]][part, part]
@@ -376,6 +378,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/trust"))
     parser.add_argument("--minutes", type=float, default=3, help="of training, CPU minutes")
+    parser.add_argument("--size", type=int, default=768, help="side of the unseen place, px")
     parser.add_argument("--threads", type=int, default=CORES)
     parser.add_argument("--only", choices=("train", "all"), default="all")
     parser.add_argument("--again", action="store_true", help="also what was measured before")
