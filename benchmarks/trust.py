@@ -39,7 +39,7 @@ from sample_data.world import World
 
 SEED = 7
 BLOCK, GROUP = 16, 64  # pixels: what is scored, and what the bootstrap draws
-ELSEWHERE = (ORIGIN[0] + 6144.0, ORIGIN[1] + 768.0)  # town and water
+ELSEWHERE = (ORIGIN[0] + 9216.0, ORIGIN[1])  # town, fields and woods
 _LABEL = np.array([kind.label for kind in KINDS])
 
 
@@ -143,7 +143,7 @@ def draw(folder: Path, size: int) -> dict[str, Path]:
     """Satellite pictures of the unseen place, its true map, and the planted failures' masks."""
     looks = {
         "plain": {}, "winter": {"season": "winter"}, "autumn": {"season": "autumn"},
-        "clouds": {"clouds": 0.6},
+        "clouds": {"clouds": 0.5},
     }  # fmt: skip
     paths = {}
     for name, options in looks.items():
