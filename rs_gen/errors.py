@@ -12,7 +12,13 @@ from collections.abc import Iterable
 
 
 class RSGenError(Exception):
-    """Root of every error that rs_gen raises on purpose."""
+    """Root of every error that rs_gen raises on purpose.
+
+    Attributes:
+        code: What the command line exits with.
+    """
+
+    code = 1
 
 
 class RasterError(RSGenError, OSError):
@@ -57,6 +63,20 @@ class PackageError(RSGenError, OSError):
 
 class TranslationError(RSGenError, RuntimeError):
     """A raster can't be translated with this model."""
+
+
+class JobError(RSGenError, RuntimeError):
+    """A job over many rasters can't start, or can't go on."""
+
+
+class PartlyDoneError(JobError):
+    """A job is over, and some of it failed; the rest is there."""
+
+    code = 3
+
+
+class DiskFullError(JobError, OSError):
+    """There is no room for what a job has to write."""
 
 
 class MissingPackageError(RSGenError, ImportError):

@@ -1,7 +1,8 @@
 """The ``rs-gen`` command, generated from ``tools.py``. No logic of its own.
 
-Exit codes: 0 done; 1 an error that names its remedy; 2 a misspelt command line; 130 stopped by
-Ctrl-C, SIGTERM or a closed pipe. Anything else is a fault of ours and shows a traceback.
+Exit codes: 0 done; 1 an error that names its remedy; 2 a misspelt command line; 3 a job is over and
+some of it failed, the rest is there; 130 stopped by Ctrl-C, SIGTERM or a closed pipe. Anything else
+is a fault of ours and shows a traceback.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def _guarded(screen: Screen, work: Callable[[], Any]) -> int:
         return 130
     except RSGenError as error:
         screen.failed(error)
-        return 1
+        return error.code
     return 0
 
 

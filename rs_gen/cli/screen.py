@@ -162,7 +162,7 @@ class JsonScreen(_Listening):
     def failed(self, error: RSGenError) -> None:
         """Show the error."""
         self._emit("error", type=type(error).__name__, message=str(error))
-        self._emit("end", code=1)
+        self._emit("end", code=error.code)
 
     def _emit(self, event: str, **held: Any) -> None:
         line = json.dumps({"event": event, **held}, default=str)

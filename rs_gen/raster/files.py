@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +13,17 @@ _SIDECARS = (".aux.xml", ".ovr", ".msk", "-journal", "-wal", "-shm")
 
 
 @contextmanager
-def whole_or_not(path: str | Path) -> Iterator[Path]:
+def whole_or_not(path: str | Path, *, durable: bool = False) -> Iterator[Path]:
     """A hidden path to write to, which takes the name ``path`` when all went well.
 
     Whatever ends the work early, Ctrl-C too, leaves ``path`` as it was and nothing beside it.
     Sidecars of a file that is replaced (.ovr, .msk, .aux.xml) go with it: they would describe
     other pixels. Missing folders are made.
+
+    Args:
+        path: Of the file.
+        durable: On return the file and its name are on the disk, not in a cache that a power
+            failure would empty.
 
     Raises:
         RasterError: ``path`` is a folder, or its folder can't be made.
@@ -34,13 +40,28 @@ def whole_or_not(path: str | Path) -> Iterator[Path]:
     remove(part)
     try:
         yield part
+        if durable:
+            sync(part)
         part.replace(path)
         for end in _SIDECARS:
             _beside(path, end).unlink(missing_ok=True)
             if _beside(part, end).exists():
                 _beside(part, end).replace(_beside(path, end))
+        if durable:
+            sync(path.parent)
     finally:
         remove(part)
+
+
+def sync(path: Path) -> None:
+    """Have the system write a file, or a folder's list of names, to the disk now."""
+    if path.is_dir() and os.name == "nt":  # Windows has no such thing, and needs none
+        return
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def remove(path: Path) -> None:
