@@ -6,85 +6,37 @@ new tool appears behind every door at once. Nothing heavy is imported until a to
 
 from __future__ import annotations
 
-import inspect as _inspect
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any
 
-AREA_MODES = ("clip", "mask")
-COMPRESSIONS = ("deflate", "lzw", "zstd", "packbits", "none")
-DIRECTIONS = ("AtoB", "BtoA")
+from .parameters import (
+    Area,
+    AreaMode,
+    BatchSize,
+    Cog,
+    Compress,
+    Device,
+    Direction,
+    Input,
+    MaxMemory,
+    Model,
+    NoStac,
+    Overviews,
+    Palette,
+    Parameter,
+    Resample,
+    Statistics,
+    parameters,
+    summary,
+)  # fmt: skip
+
+__all__ = ["TOOLS", "Input", "Parameter", "parameters", "summary"]
+
+DRIFT = ("warn", "refuse", "off")
 MODELS = ("pix2pix", "cyclegan")
 OVERLAPS = ("exact", "blend")
-STATISTICS = ("sampled", "exact", "regional", "model")
-DRIFT = ("warn", "refuse", "off")
 STYLES = ("rs_gen", "esri_pairs", "esri_cyclegan")
-
-
-@dataclass(frozen=True)
-class Input:
-    """What a parameter is for, beyond its Python type.
-
-    Attributes:
-        help: One sentence, for a person.
-        kind: ``raster``, ``features``, ``folder``, ``file``, ``model``, ``path``, ``new raster``,
-            ``new folder``, ``new file`` or ``value``.
-        choices: The values allowed; empty for any.
-        low: Least number allowed.
-        high: Greatest number allowed.
-    """
-
-    help: str
-    kind: str = "value"
-    choices: tuple[str, ...] = ()
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One parameter of a tool, as a door needs it.
-
-    Attributes:
-        name: As in Python.
-        type: ``Path``, ``str``, ``int``, ``float`` or ``bool``; of one value where it takes many.
-        input: Help and kind.
-        default: ``inspect.Parameter.empty`` when there is none.
-        many: Whether it takes several values, as a list.
-    """
-
-    name: str
-    type: type
-    input: Input
-    default: Any
-    many: bool = False
-
-    @property
-    def required(self) -> bool:
-        """Whether the tool has no default for it."""
-        return self.default is _inspect.Parameter.empty
-
-
-def parameters(tool: Callable[..., Any]) -> list[Parameter]:
-    """The parameters of a tool, in order; its keyword-only ones belong to the doors."""
-    hints = get_type_hints(tool, include_extras=True)
-    found = []
-    for name, parameter in _inspect.signature(tool).parameters.items():
-        if parameter.kind is parameter.KEYWORD_ONLY:
-            continue
-        type_, held = get_args(hints[name])[:2]
-        plain = _plain(type_)
-        many = get_origin(plain) is list
-        one = get_args(plain)[0] if many else plain
-        found.append(Parameter(name, one, held, parameter.default, many))
-    return found
-
-
-def summary(tool: Callable[..., Any]) -> str:
-    """The first sentence of a tool's docstring."""
-    return (_inspect.getdoc(tool) or "").split("\n\n")[0].replace("\n", " ")
 
 
 def quiet(items: Iterable, total: int | None = None, label: str = "") -> Iterable:
@@ -194,17 +146,10 @@ def train(
 
 def translate(
     raster: Annotated[Path, Input("Raster to translate.", "raster")],
-    model: Annotated[Path, Input("Trained model: its folder, .emd or .dlpk.", "model")],
+    model: Model,
     out: Annotated[Path, Input("Translated GeoTIFF.", "new raster")],
-    direction: Annotated[str, Input("Which way to translate.", choices=DIRECTIONS)] = "AtoB",
-    statistics: Annotated[
-        str,
-        Input(
-            "What norms divide by: a sample of this raster, all of it, the region around each "
-            "place, or the model's training chips.",
-            choices=STATISTICS,
-        ),
-    ] = "sampled",
+    direction: Direction = "AtoB",
+    statistics: Statistics = "sampled",
     overlap: Annotated[
         str,
         Input(
@@ -219,46 +164,22 @@ def translate(
     tile_size: Annotated[
         str, Input("Side of a tile, in pixels; auto finds the fastest on large rasters.")
     ] = "auto",
-    batch_size: Annotated[int, Input("Tiles computed at once.", low=1)] = 1,
-    max_memory: Annotated[
-        str, Input("Memory that the run stays under, such as 2GB; empty sets no bound.")
-    ] = "",
-    area: Annotated[
-        list[Path] | None,
-        Input("Polygons to translate, in any CRS; several files or layers if need be.", "features"),
-    ] = None,
-    area_mode: Annotated[
-        str,
-        Input(
-            "Whether the output is clipped to the area's bounds, or keeps the raster's grid.",
-            choices=AREA_MODES,
-        ),
-    ] = "clip",
-    resample: Annotated[
-        bool,
-        Input("Bring the raster to the model's ground resolution; the output has that grid."),
-    ] = False,
-    cog: Annotated[bool, Input("Write a Cloud-Optimized GeoTIFF, with overviews.")] = False,
-    compress: Annotated[
-        str, Input("How the output is compressed, without loss.", choices=COMPRESSIONS)
-    ] = "deflate",
-    overviews: Annotated[
-        str, Input("auto, none, or sizes such as 2,4,8; empty for none, or auto for a COG.")
-    ] = "",
-    palette: Annotated[
-        str,
-        Input(
-            "Snap a map to few colours, stored as classes: model, a number of the model's "
-            "colours, or colours such as water=#aadaff,road=#ffffff; empty for a picture."
-        ),
-    ] = "",
+    batch_size: BatchSize = 1,
+    max_memory: MaxMemory = "",
+    area: Area = None,
+    area_mode: AreaMode = "clip",
+    resample: Resample = False,
+    cog: Cog = False,
+    compress: Compress = "deflate",
+    overviews: Overviews = "",
+    palette: Palette = "",
     polygons: Annotated[
         Path | None,
         Input("GeoPackage for the classes as polygons, styled for QGIS.", "new file"),
     ] = None,
-    no_stac: Annotated[bool, Input("Write no STAC item beside the output.")] = False,
+    no_stac: NoStac = False,
     overwrite: Annotated[bool, Input("Replace the output if it exists.")] = False,
-    device: Annotated[str, Input("cpu, cuda or cuda:N; empty to choose.")] = "",
+    device: Device = "",
     trust: Annotated[
         str,
         Input(
@@ -304,6 +225,95 @@ def translate(
     return out
 
 
+def translate_batch(
+    sources: Annotated[
+        str,
+        Input(
+            "Rasters to translate: files, folders, patterns, a VRT, an index (GeoPackage, "
+            "GeoParquet) or a STAC item collection; several are parted by ;",
+            "path",
+        ),
+    ],
+    model: Model,
+    out: Annotated[Path, Input("Folder for the outputs and the job's record.", "new folder")],
+    direction: Direction = "AtoB",
+    statistics: Statistics = "sampled",
+    tile_size: Annotated[int, Input("Side of a tile, in pixels.", low=32)] = 1024,
+    batch_size: BatchSize = 1,
+    max_memory: MaxMemory = "",
+    block_size: Annotated[
+        int, Input("Side of a block, the piece that is done or not done, in pixels.", low=32)
+    ] = 2048,
+    area: Area = None,
+    area_mode: AreaMode = "clip",
+    resample: Resample = False,
+    key: Annotated[
+        str,
+        Input("Column of an index, or asset of a STAC item, that names the raster; or empty."),
+    ] = "",
+    cog: Cog = False,
+    compress: Compress = "deflate",
+    overviews: Overviews = "",
+    palette: Palette = "",
+    polygons: Annotated[
+        bool, Input("Also write the classes as polygons, a GeoPackage beside each output.")
+    ] = False,
+    no_stac: NoStac = False,
+    workers: Annotated[
+        int, Input("Processes that compute, each with the model and its share of the cores.", low=1)
+    ] = 1,
+    scheduler: Annotated[
+        str,
+        Input("Address of a Dask cluster (tcp://host:8786) that computes; local starts one."),
+    ] = "",
+    resume: Annotated[bool, Input("Go on with a job that was stopped, or begin it.")] = False,
+    only_failed: Annotated[bool, Input("Go on, but try only again what failed.")] = False,
+    redo_changed: Annotated[
+        bool, Input("Go on, and do rasters that changed since from the start.")
+    ] = False,
+    allow_gaps: Annotated[
+        bool, Input("Write rasters of which blocks failed too; they are nodata there.")
+    ] = False,
+    overwrite: Annotated[bool, Input("Start anew, whatever the folder holds.")] = False,
+    status: Annotated[bool, Input("Only say how far the job in the folder is.")] = False,
+    dry_run: Annotated[
+        bool, Input("Only say what the job would take; three blocks are computed for that.")
+    ] = False,
+    device: Device = "",
+    *,
+    progress: Callable[..., Iterable] = quiet,
+) -> Path | dict[str, Any]:
+    """Translate a folder of rasters, or a huge one, as a job that can be stopped and goes on.
+
+    Each raster is cut into blocks, each block is computed by one worker, and finished rasters
+    appear in the folder. The exit code is 3 where something failed and the rest is there.
+    """
+    if status:
+        from .translate.status import status as status_of
+
+        return status_of(out)
+    from .translate.batch import Batch
+    from .translate.estimate import estimate
+
+    options = {
+        "tile_size": tile_size, "batch_size": batch_size,
+        "max_memory": max_memory or None, "area": area or None,
+        "area_mode": area_mode, "resample": resample, "cog": cog, "compress": compress,
+        "overviews": overviews or None, "stac": not no_stac,
+        **({"palette": palette} if palette else {}),
+    }  # fmt: skip
+    batch = Batch(
+        sources, model, out, direction=direction, statistics=statistics, block_size=block_size,
+        options=options, polygons=polygons, key=key, device=device or None,
+    )  # fmt: skip
+    if dry_run:
+        return estimate(batch, workers)
+    return batch.run(
+        workers=workers, scheduler=scheduler, resume=resume, only_failed=only_failed,
+        redo_changed=redo_changed, allow_gaps=allow_gaps, overwrite=overwrite, progress=progress,
+    )  # fmt: skip
+
+
 def evaluate(
     output: Annotated[Path, Input("Translated raster.", "raster")],
     truth: Annotated[Path, Input("Raster that shows what was really there.", "raster")],
@@ -341,10 +351,10 @@ def evaluate(
 
 
 def inspect(
-    file: Annotated[Path, Input("A raster, a model or a folder of chips.", "path")],
+    file: Annotated[Path, Input("A raster, a model, a folder of chips or of a job.", "path")],
     report: Annotated[Path | None, Input("JSON file for what is found.", "new file")] = None,
 ) -> dict[str, Any]:
-    """Say what a raster, a model or a folder of chips holds, and how it was made."""
+    """Say what a raster, a model, a folder of chips or a job holds, and how it was made."""
     from .reports.inspection import inspect_path
     from .reports.writing import write_report
 
@@ -362,12 +372,6 @@ def doctor(
 
 
 TOOLS: dict[str, Callable[..., Any]] = {
-    tool.__name__: tool for tool in (export_chips, train, translate, evaluate, inspect, doctor)
+    tool.__name__: tool
+    for tool in (export_chips, train, translate, translate_batch, evaluate, inspect, doctor)
 }
-
-
-def _plain(type_: Any) -> type:
-    """``int`` for ``int | None``."""
-    if get_origin(type_) in (Union, UnionType):
-        (type_,) = (t for t in get_args(type_) if t is not type(None))
-    return type_

@@ -17,6 +17,7 @@ FLOORS = [
     {"data", "translate"},
     {"training"},
     {"models", "reports"},
+    {"parameters"},
     {"tools"},
     {"cli"},
 ]
@@ -37,6 +38,8 @@ LENT = {  # third parties, and the only rooms that may know them when they are i
     "torchvision": set(),
     "timm": set(),
     "click": {"cli"},
+    "distributed": {"translate"},
+    "pyarrow": set(),
 }  # fmt: skip
 
 FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
@@ -98,6 +101,16 @@ def test_only_the_databunch_and_the_loop_know_fastai():
         if not ours and name == "fastai"
     }
     assert {user.split("/")[0] for user in users} <= {"data", "training"}
+
+
+def test_only_the_cluster_knows_dask():
+    users = {
+        path.name
+        for path in FILES
+        for ours, name, _ in imports(path)
+        if not ours and name in ("dask", "distributed")
+    }
+    assert users == {"engine_dask.py"}
 
 
 def test_no_file_is_too_long_to_live_in():

@@ -1,4 +1,4 @@
-"""What a raster, a model or a folder of chips holds, and how it was made."""
+"""What a raster, a model, a folder of chips or a job holds, and how it was made."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import RasterError
 from ..raster.reader import RasterReader
 from ..raster.stac import beside, file_facts, own_tags, read_item
+from ..translate.status import manifest_in, status
 
 _MODELS = (".emd", ".dlpk")
 
@@ -18,7 +19,7 @@ def inspect_path(path: str | Path) -> dict[str, Any]:
     Raises:
         RasterError: There is nothing there, or a file that is no raster.
         PackageError: A model that can't be read.
-        LayoutError: A folder that holds neither a model nor chips.
+        LayoutError: A folder that holds neither a model, nor a job, nor chips.
     """
     path = Path(path)
     if not path.exists():
@@ -26,6 +27,8 @@ def inspect_path(path: str | Path) -> dict[str, Any]:
     if path.suffix.lower() in _MODELS or (path.is_dir() and any(path.glob("*.emd")) and
                                           any(path.glob("*.safetensors"))):  # fmt: skip
         return _model(path)
+    if (job := manifest_in(path)) is not None:
+        return status(job)
     return _chips(path) if path.is_dir() else _raster(path)
 
 

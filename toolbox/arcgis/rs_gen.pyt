@@ -24,6 +24,7 @@ LABELS = {
     "export_chips": ("Export Training Chips", "Training"),
     "train": ("Train Image Translation Model", "Training"),
     "translate": ("Translate Raster", "Translation"),
+    "translate_batch": ("Translate Many Rasters", "Translation"),
     "evaluate": ("Evaluate Translated Raster", "Translation"),
     "inspect": ("Inspect Raster, Model or Chips", "Utilities"),
     "doctor": ("Check Installation", "Utilities"),

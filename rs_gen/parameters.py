@@ -1,0 +1,135 @@
+"""What a tool's parameter is, beyond its Python type, and those that several tools share.
+
+Standard library only: the toolboxes read this without an environment of ours.
+"""
+
+from __future__ import annotations
+
+import inspect as _inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+AREA_MODES = ("clip", "mask")
+COMPRESSIONS = ("deflate", "lzw", "zstd", "packbits", "none")
+DIRECTIONS = ("AtoB", "BtoA")
+STATISTICS = ("sampled", "exact", "regional", "model")
+
+
+@dataclass(frozen=True)
+class Input:
+    """What a parameter is for, beyond its Python type.
+
+    Attributes:
+        help: One sentence, for a person.
+        kind: ``raster``, ``features``, ``folder``, ``file``, ``model``, ``path``, ``new raster``,
+            ``new folder``, ``new file`` or ``value``.
+        choices: The values allowed; empty for any.
+        low: Least number allowed.
+        high: Greatest number allowed.
+    """
+
+    help: str
+    kind: str = "value"
+    choices: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+
+
+Area = Annotated[
+    list[Path] | None,
+    Input("Polygons to translate, in any CRS; several files or layers if need be.", "features"),
+]
+AreaMode = Annotated[
+    str,
+    Input(
+        "Whether the output is clipped to the area's bounds, or keeps the raster's grid.",
+        choices=AREA_MODES,
+    ),
+]
+BatchSize = Annotated[int, Input("Tiles computed at once.", low=1)]
+Cog = Annotated[bool, Input("Write a Cloud-Optimized GeoTIFF, with overviews.")]
+Compress = Annotated[
+    str, Input("How the output is compressed, without loss.", choices=COMPRESSIONS)
+]
+Device = Annotated[str, Input("cpu, cuda or cuda:N; empty to choose.")]
+Direction = Annotated[str, Input("Which way to translate.", choices=DIRECTIONS)]
+MaxMemory = Annotated[
+    str, Input("Memory that each process stays under, such as 2GB; empty sets no bound.")
+]
+Model = Annotated[Path, Input("Trained model: its folder, .emd or .dlpk.", "model")]
+NoStac = Annotated[bool, Input("Write no STAC item beside the output.")]
+Overviews = Annotated[
+    str, Input("auto, none, or sizes such as 2,4,8; empty for none, or auto for a COG.")
+]
+Palette = Annotated[
+    str,
+    Input(
+        "Snap a map to few colours, stored as classes: model, a number of the model's "
+        "colours, or colours such as water=#aadaff,road=#ffffff; empty for a picture."
+    ),
+]
+Resample = Annotated[
+    bool, Input("Bring the raster to the model's ground resolution; the output has that grid.")
+]
+Statistics = Annotated[
+    str,
+    Input(
+        "What norms divide by: a sample of this raster, all of it, the region around each "
+        "place, or the model's training chips.",
+        choices=STATISTICS,
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a tool, as a door needs it.
+
+    Attributes:
+        name: As in Python.
+        type: ``Path``, ``str``, ``int``, ``float`` or ``bool``; of one value where it takes many.
+        input: Help and kind.
+        default: ``inspect.Parameter.empty`` when there is none.
+        many: Whether it takes several values, as a list.
+    """
+
+    name: str
+    type: type
+    input: Input
+    default: Any
+    many: bool = False
+
+    @property
+    def required(self) -> bool:
+        """Whether the tool has no default for it."""
+        return self.default is _inspect.Parameter.empty
+
+
+def parameters(tool: Callable[..., Any]) -> list[Parameter]:
+    """The parameters of a tool, in order; its keyword-only ones belong to the doors."""
+    hints = get_type_hints(tool, include_extras=True)
+    found = []
+    for name, parameter in _inspect.signature(tool).parameters.items():
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            continue
+        type_, held = get_args(hints[name])[:2]
+        plain = _plain(type_)
+        many = get_origin(plain) is list
+        one = get_args(plain)[0] if many else plain
+        found.append(Parameter(name, one, held, parameter.default, many))
+    return found
+
+
+def summary(tool: Callable[..., Any]) -> str:
+    """The first sentence of a tool's docstring."""
+    return (_inspect.getdoc(tool) or "").split("\n\n")[0].replace("\n", " ")
+
+
+def _plain(type_: Any) -> type:
+    """``int`` for ``int | None``."""
+    if get_origin(type_) in (Union, UnionType):
+        (type_,) = (t for t in get_args(type_) if t is not type(None))
+    return type_
