@@ -100,6 +100,19 @@ PAGES = {
             "translate.classes": "Classes classes_of",
         },
     ),
+    "jobs": Page(
+        "Jobs",
+        "Many rasters, or a huge one, in blocks: stopped or killed, they go on.",
+        {
+            "translate.batch": "translate_batch Batch",
+            "translate.status": "status",
+            "translate.estimate": "estimate",
+            "translate.sources": "find_sources output_names",
+            "translate.manifest": "Manifest Source Block",
+            "translate.engines": "JobEngine Here Local",
+            "translate.engine_dask": "Cluster",
+        },
+    ),
     "rasters": Page(
         "Rasters",
         "Grids, tiles, values, files and areas.",
