@@ -55,7 +55,7 @@ class Pix2PixGame(Game):
         dropout: Share dropped in the decoder while training, 0 to 1; None for the published one.
         antialias: Smooth before a ResNet's resampling.
         l1_weight: Lambda of eq. 4; the paper's 100 keeps colours honest.
-        balance: How much more a rare colour of a map counts in the L1 term, 0 to 1: at 0 each pixel
+        colour_balance: How much more a rare colour of a map counts in the L1 term: at 0 each pixel
             counts alike, at 1 each colour of ``palette``.
         palette: The map's colours and their shares, as ``metrics.palette.Palette.to_dict`` gives
             them; None counts each pixel alike.
@@ -88,7 +88,7 @@ class Pix2PixGame(Game):
         dropout: float | None = None,
         antialias: bool = False,
         l1_weight: float = 100.0,
-        balance: float = 0.0,
+        colour_balance: float = 0.0,
         palette: Mapping[str, Any] | None = None,
         adversarial: str = "lsgan",
         penalty_weight: float | None = None,
@@ -105,7 +105,7 @@ class Pix2PixGame(Game):
         generator = kind_of(generator, backbone)
         settings = given(locals())
         check_sizes(settings)
-        check_weights(["l1_weight", "penalty_weight", "balance"], settings)
+        check_weights(["l1_weight", "penalty_weight", "colour_balance"], settings)
         super().__init__()
         self.settings = settings
         self.l1_weight, self.penalty_weight = l1_weight, penalty_weight
@@ -119,7 +119,7 @@ class Pix2PixGame(Game):
             in_channels + out_channels, width=d_width, depth=d_depth, norm=d_norm, spectral=spectral
         )
         self.generators, self.discriminators = nn.ModuleDict({"AtoB": G}), nn.ModuleDict({"D": D})
-        colours, weights = _weighted_colours(palette, balance, out_channels)
+        colours, weights = _weighted_colours(palette, colour_balance, out_channels)
         # Not with the weights: the settings hold them.
         self.register_buffer("colours", colours, persistent=False)
         self.register_buffer("colour_weights", weights, persistent=False)
@@ -174,7 +174,7 @@ def _weighted_colours(
 ) -> tuple[Tensor | None, Tensor | None]:
     """(K, C) colours and (K,) weights, or None where each pixel counts alike."""
     if balance > 1:
-        raise SettingError(f"balance={balance} is not within 0 to 1")
+        raise SettingError(f"colour_balance={balance} is not within 0 to 1")
     if palette is None or not balance:
         return None, None
     try:  # on the CPU also where a game is only planned: values are looked at

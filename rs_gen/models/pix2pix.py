@@ -34,7 +34,7 @@ class Pix2Pix(Model):
         device: Where to train and apply; None is where the data go.
         pretrained_path: A saved Pix2Pix to start from.
         **settings: Any other of ``games.pix2pix.Pix2PixGame`` (``width``, ``l1_weight``,
-            ``adversarial``, ``balance``, ...) and of ``training.recipe.Recipe`` (``lr``,
+            ``adversarial``, ``colour_balance``, ...) and of ``training.recipe.Recipe`` (``lr``,
             ``optimizer``, ...).
 
     Raises:
@@ -68,7 +68,7 @@ class Pix2Pix(Model):
         return game
 
     def _new_game(self, settings: Mapping[str, Any]) -> Game:
-        if settings.get("balance") and settings.get("palette") is None:
+        if settings.get("colour_balance") and settings.get("palette") is None:
             settings = {**settings, "palette": self._colours_of_targets()}
         return super()._new_game(settings)
 

@@ -37,7 +37,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
             about="U-Net-256 against a 70 px PatchGAN as Isola et al. 2017 trained it, in float32.",
         ),
         "fast": Preset(
-            {"backbone": "efficientnet_lite0", "d_width": 32, "balance": 0.5},
+            {"backbone": "efficientnet_lite0", "d_width": 32, "colour_balance": 0.5},
             {
                 "lr": 1e-3,
                 "optimizer": "adamw",

@@ -80,7 +80,7 @@ def balanced(**settings) -> Pix2PixGame:
 
 
 def test_a_rare_colour_counts_more_in_l1():
-    game = balanced(balance=1.0, palette=PALETTE)
+    game = balanced(colour_balance=1.0, palette=PALETTE)
     source = torch.zeros(1, 1, 32, 32)
     common, rare = torch.full_like(source, -1.0), torch.full_like(source, 1.0)
     losses = [game.generator_loss(Pair(source, x, 0.5 * x))["l1"] for x in (common, rare)]
@@ -90,12 +90,12 @@ def test_a_rare_colour_counts_more_in_l1():
 def test_without_balance_or_palette_each_pixel_counts_alike():
     source, real, fake = torch.rand(3, 1, 1, 8, 8)
     plain = balanced().difference(Pair(source, real, fake))
-    for settings in ({"balance": 0.0, "palette": PALETTE}, {"balance": 0.5}):
+    for settings in ({"colour_balance": 0.0, "palette": PALETTE}, {"colour_balance": 0.5}):
         assert balanced(**settings).difference(Pair(source, real, fake)) == plain
 
 
 def test_a_palette_is_kept_with_the_settings_and_not_with_the_weights():
-    game = balanced(balance=0.5, palette=PALETTE)
+    game = balanced(colour_balance=0.5, palette=PALETTE)
     settings = json.loads(json.dumps(game.settings))
     again = create_game("pix2pix", **settings)
     assert again.colour_weights.tolist() == game.colour_weights.tolist()
@@ -108,10 +108,13 @@ def test_a_palette_is_kept_with_the_settings_and_not_with_the_weights():
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"balance": 1.5}, "balance=1.5 is not within 0 to 1"),
-        ({"balance": 0.5, "palette": {"colours": [[1.0, 0.0]], "shares": [1.0]}}, "of 1 bands"),
-        ({"balance": 0.5, "palette": {"colours": [[1.0]], "shares": [0.0]}}, "their shares"),
-        ({"balance": 0.5, "palette": {"colours": "red"}}, "1 to 256 colours"),
+        ({"colour_balance": 1.5}, "colour_balance=1.5 is not within 0 to 1"),
+        (
+            {"colour_balance": 0.5, "palette": {"colours": [[1.0, 0.0]], "shares": [1.0]}},
+            "of 1 bands",
+        ),
+        ({"colour_balance": 0.5, "palette": {"colours": [[1.0]], "shares": [0.0]}}, "their shares"),
+        ({"colour_balance": 0.5, "palette": {"colours": "red"}}, "1 to 256 colours"),
     ],
 )
 def test_a_palette_that_can_not_balance_is_refused(settings, text):

@@ -299,7 +299,7 @@ class TestBalance:
             ):
                 write(tmp_path / side / f"{i}.tif", pixels, grid(32, 32, 32 * i))
         data = prepare_data(tmp_path, "Pix2Pix", transforms=False, working_dir=tmp_path / "w")
-        return Pix2Pix(data, balance=0.5, depth=5, **TINY)
+        return Pix2Pix(data, colour_balance=0.5, depth=5, **TINY)
 
     def test_a_map_gives_its_colours_and_shares(self, tmp_path):
         def drawn(dice):
