@@ -299,3 +299,19 @@ def test_norms_ask_whatever_is_frozen_until_the_block_ends():
     assert asked == [("1", (2, 4, 3, 5)), ("3", (2, 4, 3, 5))]
     net(torch.randn(2, 2, 3, 5))
     assert len(asked) == 2
+
+
+@pytest.mark.parametrize("affine", [False, True])
+def test_a_channel_that_does_not_vary_passes_no_gradient_in_bfloat16(affine):
+    layer = InstanceNorm(2, affine=affine)
+    if affine:
+        torch.nn.init.constant_(layer.bias, 0.5)
+    rough = torch.tensor([1.0, 1.0 + 2**-7]).repeat(32)  # the two are neighbours in bfloat16
+    image = torch.stack([rough * 1e-3, torch.linspace(-1, 1, 64)]).view(1, 2, 8, 8).bfloat16()
+    image = image.contiguous(memory_format=torch.channels_last).requires_grad_()
+    out = layer(image)
+    (out * torch.linspace(-1, 1, 64).square().view(8, 8).bfloat16()).sum().backward()
+    assert (out[:, 0] == (0.5 if affine else 0)).all()
+    assert (image.grad[:, 0] == 0).all()
+    assert image.grad[:, 1].abs().max() > 0
+    torch.testing.assert_close(out[:, 1].float(), layer(image.float())[:, 1], atol=2e-2, rtol=0)
