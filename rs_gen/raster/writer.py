@@ -105,6 +105,7 @@ def geotiff(
             yield writer
         finally:
             writer._close()
+        writer._check()
         if cog:
             ids = colormap is not None
             optimise(part, part, compress=compress, colormap=ids, overviews=len(factors))
@@ -262,6 +263,15 @@ class RasterWriter:
             self._dataset.close()
         except GDAL_ERRORS as error:
             raise RasterError(f"{self.path} can't be finished: {error}") from error
+
+    def _check(self) -> None:
+        """Closing tells nothing of what did not fit on the disk; a file cut short does not open."""
+        try:
+            rasterio.open(self._dataset.name).close()
+        except (*GDAL_ERRORS, OSError) as error:
+            raise RasterError(
+                f"{self.path} can't be finished, perhaps because the disk is full: {error}"
+            ) from error
 
 
 def _created(part: Path, path: str | Path, profile: dict[str, Any]) -> DatasetWriter:

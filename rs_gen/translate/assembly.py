@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import rasterio
 from rasterio.windows import Window
 
 from ..raster.writer import RasterWriter
-from .blocks import path_of, read_block
+from .blocks import check_block, path_of, read_block
 from .checks import Output
 from .manifest import Block
 from .planning import Cut
@@ -46,6 +47,22 @@ def put_blocks(writer: RasterWriter, folder: Path, plan: Cut, blocks: Iterable[B
             writer.write(pixels.stored, window=at, valid=pixels.valid)
         elif output.nodata is None:  # otherwise what is never written is nodata
             _write_nothing(writer, at, plan, output)
+
+
+def check_blocks(path: Path, folder: Path, plan: Cut, blocks: Iterable[Block]) -> None:
+    """Read an output back before its blocks are removed.
+
+    Raises:
+        RasterError: It does not hold them.
+    """
+    top, left, _, _ = plan.part
+    with rasterio.open(path) as dataset:
+        for block in blocks:
+            pixels = read_block(path_of(folder, block), block.digest, plan.stored)
+            if pixels is None:
+                raise StaleBlockError(block)
+            at = Window(block.col - left, block.row - top, block.width, block.height)
+            check_block(dataset, at, pixels, plan.stored)
 
 
 def _write_nothing(writer: RasterWriter, at: Window, plan: Cut, output: Output) -> None:

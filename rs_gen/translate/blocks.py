@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from rasterio.io import MemoryFile
+from rasterio.io import DatasetReader, MemoryFile
 from rasterio.windows import Window
 
-from ..errors import DiskFullError
+from ..errors import DiskFullError, RasterError
 from ..raster.files import whole_or_not
 from ..raster.grid import GDAL_ERRORS, Grid
 from ..raster.writer import geotiff
 from .checks import Output
 from .manifest import Block
 
-_FULL = ("No space left", "File too large", "disk full", "Disk quota")
+_FULL = ("No space left", "File too large", "disk full", "disk is full", "Disk quota")
 
 
 class Pixels(NamedTuple):
@@ -84,8 +84,36 @@ def write_block(path: Path, pixels: Pixels, grid: Grid, output: Output) -> str:
     with room(path.parent, pixels.stored.nbytes), whole_or_not(path, durable=True) as part:
         with geotiff(part, grid, count=len(pixels.stored), **output._asdict(), compress="lzw") as w:
             w.write(pixels.stored, valid=pixels.valid)
-        digest = hashlib.sha256(part.read_bytes()).hexdigest()
-    return digest
+        data = part.read_bytes()
+        _check(_decoded(data, output), pixels, path)
+    return hashlib.sha256(data).hexdigest()
+
+
+def check_block(dataset: DatasetReader, window: Window, pixels: Pixels, output: Output) -> None:
+    """Make sure that a finished raster holds a block.
+
+    GDAL writes the last of a file when it closes it, and says nothing if that fails.
+
+    Args:
+        dataset: The raster, opened anew.
+        window: Where the block is.
+        pixels: Of the block.
+        output: How the raster is stored.
+
+    Raises:
+        RasterError: It does not.
+    """
+    found = dataset.read(window=window)
+    valid = dataset.read_masks(1, window=window) > 0 if output.mask else pixels.valid
+    _check(Pixels(found, valid), pixels, Path(dataset.name))
+
+
+def _check(found: Pixels, wanted: Pixels, path: Path) -> None:
+    if (
+        not ((found.stored == wanted.stored) | ~wanted.valid).all()
+        or not found.valid[wanted.valid].all()
+    ):
+        raise RasterError(f"{path} does not hold what was written; is the disk full, or failing?")
 
 
 def read_block(path: Path, digest: str | None, output: Output) -> Pixels | None:
@@ -96,6 +124,10 @@ def read_block(path: Path, digest: str | None, output: Output) -> Pixels | None:
         return None
     if hashlib.sha256(data).hexdigest() != digest:
         return None
+    return _decoded(data, output)
+
+
+def _decoded(data: bytes, output: Output) -> Pixels:
     with MemoryFile(data) as file, file.open() as dataset:
         stored = dataset.read()
         if output.mask:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from ..errors import Cancelled, JobError, PartlyDoneError, RSGenWarning
 from ..raster.files import whole_or_not
 from ..raster.grid import Grid
 from ..raster.writer import geotiff
-from .assembly import StaleBlockError, put_blocks
+from .assembly import StaleBlockError, check_blocks, put_blocks
 from .blocks import drop_blocks, path_of, room, write_block
 from .engines import JobEngine
 from .identity import identity_of
@@ -241,12 +242,11 @@ class Job:
             tags["RS_GEN_PRECISION"] = str(self.manifest.get("device")).split()[-1]  # of workers
             gaps = plan.stored.nodata is None and self.manifest.count(source.id).get("failed")
             writing = {**flow.writing, "mask": bool(gaps) or plan.stored.mask}
-            with (
-                room(out.parent, 2**20),
-                whole_or_not(out, durable=True) as part,
-                geotiff(part, flow.grid, tags=tags, **writing) as writer,
-            ):
-                put_blocks(writer, self.folder, plan, self.manifest.blocks(source=source.id))
+            blocks = partial(self.manifest.blocks, source=source.id)
+            with room(out.parent, 2**20), whole_or_not(out, durable=True) as part:
+                with geotiff(part, flow.grid, tags=tags, **writing) as writer:
+                    put_blocks(writer, self.folder, plan, blocks())
+                check_blocks(part, self.folder, plan, blocks("done"))
             flow.finish(out)
 
     def _named(self, block: Block) -> tuple[str, str]:
