@@ -39,16 +39,22 @@ def lively(net: nn.Module, bands: int = 3, seed: int = 0, side: int = 64) -> nn.
 
 
 def make_net(kind: str) -> nn.Module:
-    """A narrow network by a short name."""
+    """A narrow network by a short name, the same whenever it is asked for."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # or the biases would be of the moment
+        return lively(_of_kind(kind))
+
+
+def _of_kind(kind: str) -> nn.Module:
     if kind == "resnet-instance":
-        return lively(resnet_generator(3, 3, 4, blocks=2))
+        return resnet_generator(3, 3, 4, blocks=2)
     if kind == "resnet-batch":
-        return lively(resnet_generator(3, 3, 4, blocks=2, norm="batch"))
+        return resnet_generator(3, 3, 4, blocks=2, norm="batch")
     if kind == "resnet-smooth":
-        return lively(resnet_generator(3, 3, 4, blocks=1, antialias=True))
+        return resnet_generator(3, 3, 4, blocks=1, antialias=True)
     family, norm, depth = kind.split("-")
     assert family == "unet"
-    return lively(unet_generator(3, 3, 4, depth=int(depth), norm=norm))
+    return unet_generator(3, 3, 4, depth=int(depth), norm=norm)
 
 
 def scene(
