@@ -11,11 +11,11 @@ from ..errors import SettingError
 
 
 @contextmanager
-def block_cache(megabytes: int = 256) -> Iterator[None]:
+def block_cache(megabytes: int = 128) -> Iterator[None]:
     """Hold GDAL's cache of blocks, read and written, to a size; for all threads.
 
     GDAL's own limit is a share of the machine's memory (5 %), so a job's memory would seem to
-    grow with its rasters. A tile with its halo needs some dozen megabytes.
+    grow with its rasters until that is full. A tile with its halo needs some dozen megabytes.
 
     Args:
         megabytes: At least 16.
