@@ -31,17 +31,19 @@ from rs_gen.metrics.image import psnr, ssim
 from rs_gen.metrics.image import score as score_of
 from rs_gen.metrics.seams import seam_ratio
 from rs_gen.networks.norm import unfreeze
+from rs_gen.raster.files import whole_or_not
 from rs_gen.raster.tiles import inside, walk
+from rs_gen.translate.canvas import round_up
 from rs_gen.translate.translator import Translator
-from sample_data.make import write_scene
+from sample_data.make import ORIGIN, write_scene
 from sample_data.world import World
 
-SEED, METRES, CHIP = 7, 1.5, 128
-TRAINING, TEST = (499712.0, 5302272.0), (511712.0, 5302272.0)
+SEED, METRES, CHIP = 7, 1.0, 128
+TEST = (ORIGIN[0] + 12_000, ORIGIN[1])  # the training place begins at ORIGIN
 WATER, BUILT = (1,), (5, 6, 7)
 TILE, OVERLAP = 256, 64
 KINDS = ("sampled", "regional", "exact")
-NETWORK = {"width": 16, "blocks": 4, "d_width": 16}
+NETWORK = {"width": 16, "gen_blocks": 3, "d_width": 16, "lambda_identity": 0}
 WINDOW = 128  # px of the windows that are scored
 
 
@@ -53,8 +55,10 @@ def main() -> None:
         "world training": lambda: train(
             options, "world", world_chips(options.out), options.minutes
         ),
-        "world": lambda: compare(options, "world", mixed_scene(options.out), options.out),
+        "world": lambda: compare(options, "world", mixed_scene(options.out)),
     }
+    if options.model is not None:
+        del parts["world training"]
     if options.imagery.exists():
         parts["sar training"] = lambda: train(options, "sar", sar_chips(options), options.minutes)
         parts["sar"] = lambda: quality(options, "sar", sar_mosaic(options))
@@ -73,8 +77,10 @@ def main() -> None:
 
 
 def world_chips(out: Path) -> Path:
-    """Chips of a place of 3 x 3 km."""
-    seen = scene(out / "training", 2048, TRAINING)
+    """Chips of a place of 1.5 x 1.5 km."""
+    if (out / "chips" / "chips.json").exists():
+        return out / "chips"
+    seen = scene(out / "training", 1536, ORIGIN)
     return export_chips(*seen, out / "chips", CHIP, overwrite=True).folder
 
 
@@ -103,7 +109,7 @@ def scene(folder: Path, size: int, origin: tuple[float, float]) -> tuple[Path, P
     if not all(path.exists() for path in paths):
         write_scene(
             folder, (size, size), SEED, ("satellite", "map"), resolution=METRES, origin=origin,
-            bands=3, vectors=False,
+            vectors=False,
         )  # fmt: skip
     return paths
 
@@ -112,7 +118,11 @@ def sar_chips(options: argparse.Namespace) -> Path:
     """Chips of the Sentinel scenes, without those kept back and the ground around them."""
     from benchmarks.sar_to_rgb import cut
 
-    return cut(options.imagery, options.out)
+    folder = options.out / "scenes"
+    if (folder / "chips" / "chips.json").exists():
+        return folder / "chips"
+    folder.mkdir(parents=True, exist_ok=True)
+    return cut(options.imagery, folder)
 
 
 def sar_mosaic(options: argparse.Namespace) -> tuple[Path, Path]:
@@ -132,7 +142,7 @@ def train(options: argparse.Namespace, name: str, chips: Path, minutes: float) -
         chips, "CycleGAN", chip_size=CHIP, batch_size=1, seed=options.seed,
         working_dir=options.out, **({"bands": [0]} if name == "sar" else {}),
     )  # fmt: skip
-    model = CycleGAN(data, preset="small", **NETWORK)
+    model = CycleGAN(data, **NETWORK)
     watch = Stopwatch()
     model.fit(
         max_minutes=minutes, preview=False, checkpoint=False,
@@ -148,14 +158,46 @@ def train(options: argparse.Namespace, name: str, chips: Path, minutes: float) -
 class Ways:
     """One raster through one network in many ways; all answers in levels, (C, H, W) float32."""
 
-    def __init__(self, model: Path, raster: Path, folder: Path):
-        self.apply = Translator.of(model, device="cpu")
-        self.raster, self.folder = raster, folder
-        bands = list(range(self.apply.source.count))
+    def __init__(self, options: argparse.Namespace, name: str, raster: Path):
+        self.apply = Translator.of(model_of(options, name), device="cpu")
+        self.raster, self.folder = raster, options.out / f"{name}_made"
+        self.folder.mkdir(parents=True, exist_ok=True)
         with rasterio.open(raster) as dataset:
-            self.stored = np.ma.array(dataset.read([b + 1 for b in bands], masked=True))
+            bands = list(range(1, self.apply.source.count + 1))
+            self.stored = np.ma.array(dataset.read(bands, masked=True))
         self.pixels = self.apply.source.stretch.encode(self.stored)
         self.shape = self.pixels.shape[1:]
+
+    def made(self, way: str) -> tuple[np.ndarray, float]:
+        """What a way gives, and the CPU seconds that it took; made once and kept."""
+        path = self.folder / f"{way.replace(' ', '_').replace('%', '')}.npz"
+        if not path.exists():
+            began = time.process_time()
+            image = self._ways()[way]()
+            seconds = time.process_time() - began
+            with whole_or_not(path) as part:
+                np.savez(part, image=image, seconds=seconds)
+        held = np.load(path)
+        return held["image"], float(held["seconds"])
+
+    def _ways(self) -> dict[str, Callable[[], np.ndarray]]:
+        reach = self.apply.reach
+        halo = round_up(max(reach.left, reach.right), reach.phase)
+        fitted = {
+            f"whole by {kind} statistics": lambda kind=kind: self.whole(
+                self.apply.statistics_of(self.raster, kind)
+            )
+            for kind in KINDS
+        }
+        return {
+            "whole": self.whole,
+            "naive crop": self.crops,
+            "50 % Hann overlap": lambda: self.faded(TILE, TILE // 2),
+            "cosine overlap of 64 px": lambda: self.faded(TILE, OVERLAP),
+            **{f"per tile of {n} px": lambda n=n: self.crops(n, halo) for n in (CHIP, TILE)},
+            **{kind: lambda kind=kind: self.ours(kind) for kind in ("model", *KINDS)},
+            **fitted,
+        }
 
     def whole(self, statistics: Any = None) -> np.ndarray:
         """The network on the whole image, by its own statistics unless others are given."""
@@ -206,71 +248,68 @@ class Ways:
         return (made / total).astype("float32")
 
 
-def compare(
-    options: argparse.Namespace, name: str, pair: tuple[Path, Path], out: Path
-) -> dict[str, Any]:
+def model_of(options: argparse.Namespace, name: str) -> Path:
+    """The model given, for the sample world; else the one trained here."""
+    if name == "world" and options.model is not None:
+        return options.model
+    return options.out / f"{name}_model"
+
+
+def compare(options: argparse.Namespace, name: str, pair: tuple[Path, Path]) -> dict[str, Any]:
     """Seams, errors and costs of every way, and the scores of the kinds of statistics."""
-    ways = Ways(out / f"{name}_model", pair[0], out)
-    halo = ways.apply.reach.left // 4 * 4 + 4
-    methods: dict[str, tuple[int, Callable[[], np.ndarray]]] = {
-        "naive crop": (TILE, ways.crops),
-        "50 % Hann overlap": (TILE // 2, lambda: ways.faded(TILE, TILE // 2)),
-        "cosine overlap of 64 px": (TILE - OVERLAP, lambda: ways.faded(TILE, OVERLAP)),
-        "per tile, with halo": (TILE, lambda: ways.crops(TILE, halo)),
-        **{f"ours, {kind}": (TILE, lambda kind=kind: ways.ours(kind)) for kind in KINDS},
-    }
-    began = time.process_time()
-    whole = ways.whole()
-    base = time.process_time() - began
-    report: dict[str, Any] = {"pixels": list(ways.shape), "whole, CPU s": round(base, 2)}
+    ways = Ways(options, name, pair[0])
+    steps = {
+        "naive crop": TILE, "50 % Hann overlap": TILE // 2,
+        "cosine overlap of 64 px": TILE - OVERLAP, f"per tile of {TILE} px": TILE,
+        **dict.fromkeys(KINDS, TILE),
+    }  # fmt: skip
+    whole, base = ways.made("whole")
+    report: dict[str, Any] = {
+        "pixels": list(ways.shape), "whole image, CPU s": round(base, 2),
+        "seam ratio of the whole image": seams_of(whole, TILE),
+    }  # fmt: skip
     pictures = {"whole image": whole}
-    for method, (step, run) in methods.items():
-        began = time.process_time()
-        pictures[method] = made = run()
-        spent = time.process_time() - began
-        seams = seam_ratio(made, step)
-        error = np.abs(made - whole)
-        held = {
-            "seam ratio": [band._asdict() for band in seams.bands],
+    for method, step in steps.items():
+        pictures[method], spent = ways.made(method)
+        error = np.abs(pictures[method] - whole)
+        report[method] = {
+            "seam ratio": seams_of(pictures[method], step),
             "max error to the whole image, levels": float(error.max()),
             "mean error": float(error.mean()), "cost, x whole image": round(spent / base, 2),
         }  # fmt: skip
-        if method in ("ours, sampled", "ours, regional"):
-            found = ways.apply.statistics_of(ways.raster, method.split(", ")[1])
-            same = np.abs(made - ways.whole(found)).max()
-            held["max error to the whole image by the same statistics"] = float(same)
-        report[method] = held
-    seams = seam_ratio(whole, TILE)
-    report["whole image"] = {"seam ratio": [band._asdict() for band in seams.bands]}
-    picture(ways, pictures, pair[1], out / "seams.png")
-    done = {kind: pictures[f"ours, {kind}"] for kind in KINDS}
-    return {**report, **quality(options, name, pair, done)}
+        if method in ("sampled", "regional"):
+            same, _ = ways.made(f"whole by {method} statistics")
+            report[method]["max error to the whole image by the same statistics"] = float(
+                np.abs(pictures[method] - same).max()
+            )
+    picture(ways, pictures, pair[1], options.out / "seams.jpg")
+    return {**report, **quality(options, name, pair)}
 
 
-def quality(
-    options: argparse.Namespace,
-    name: str,
-    pair: tuple[Path, Path],
-    done: dict[str, np.ndarray] | None = None,
-) -> dict[str, Any]:
+def seams_of(image: np.ndarray, step: int) -> list[dict[str, Any]]:
+    """The seam ratio of each band."""
+    return [band._asdict() for band in seam_ratio(image, step).bands]
+
+
+def quality(options: argparse.Namespace, name: str, pair: tuple[Path, Path]) -> dict[str, Any]:
     """PSNR and SSIM against the truth, over windows, for each kind of statistics."""
-    ways = Ways(options.out / f"{name}_model", pair[0], options.out)
-    halo = ways.apply.reach.left // 4 * 4 + 4
+    ways = Ways(options, name, pair[0])
     with rasterio.open(pair[1]) as dataset:
-        truth = dataset.read().astype("float32")
-    runs: dict[str, Callable[[], np.ndarray]] = {
-        f"per tile of {CHIP} px": lambda: ways.crops(CHIP, halo),
-        f"per tile of {TILE} px": lambda: ways.crops(TILE, halo),
-        **{kind: lambda kind=kind: ways.ours(kind) for kind in ("model", *KINDS)},
-    }
-    report: dict[str, Any] = {}
-    for kind, run in runs.items():
-        made = np.rint(np.clip(done[kind] if done and kind in done else run(), 0, 255))
-        fake, real = (torch.from_numpy(_windows(image)) for image in (made, truth))
-        report[kind] = {
-            metric.__name__: score_of(metric(fake, real, data_range=(0, 255)), "windows")._asdict()
-            for metric in (psnr, ssim)
+        truth = torch.from_numpy(_windows(dataset.read().astype("float32")))
+    kinds = (f"per tile of {CHIP} px", f"per tile of {TILE} px", "model", *KINDS)
+    values = {}
+    for kind in kinds:
+        fake = torch.from_numpy(_windows(np.rint(np.clip(ways.made(kind)[0], 0, 255))))
+        values[kind] = {m.__name__: m(fake, truth, data_range=(0, 255)) for m in (psnr, ssim)}
+    report = {
+        kind: {
+            **{m: score_of(found, "windows")._asdict() for m, found in values[kind].items()},
+            **{f"{m} above sampled":
+               score_of(found - values["sampled"][m], "the same windows")._asdict()
+               for m, found in values[kind].items()},
         }
+        for kind in kinds
+    }  # fmt: skip
     return {"quality": report, "scored on": list(ways.shape)}
 
 
@@ -283,7 +322,7 @@ def _windows(image: np.ndarray) -> np.ndarray:
 
 
 def picture(ways: Ways, made: dict[str, np.ndarray], truth: Path, out: Path) -> None:
-    """All ways side by side, around a corner of tiles, and how far each is from the whole image."""
+    """All ways side by side around corners of tiles, and how far each is from the whole image."""
     from matplotlib.figure import Figure
 
     side = 2 * TILE
@@ -294,22 +333,25 @@ def picture(ways: Ways, made: dict[str, np.ndarray], truth: Path, out: Path) -> 
     axes = figure.subplots(3, 5).ravel()
     for axis in axes:
         axis.set_axis_off()
-    errors = {f"error: {n}": np.abs(image - made["whole image"]).mean(0)
-              for n, image in made.items() if n != "whole image"}  # fmt: skip
-    wanted = {**shown, **{n: errors[n] for n in list(errors)[:1] + list(errors)[3:7]}}
-    for axis, (name, image) in zip(axes, wanted.items(), strict=False):
+    told = ("naive crop", f"per tile of {TILE} px", *KINDS)
+    errors = {f"{n}: error": np.abs(made[n] - made["whole image"]).mean(0) for n in told}
+    for axis, (name, image) in zip(axes, {**shown, **errors}.items(), strict=True):
         if image.ndim == 2:
             axis.imshow(image[rows, cols], vmin=0, vmax=40, cmap="magma")
         else:
             axis.imshow(np.clip(image[:3, rows, cols], 0, 255).astype("uint8").transpose(1, 2, 0))
         axis.set_title(name)
-    figure.savefig(out, dpi=70)
+    figure.savefig(out, dpi=60, pil_kwargs={"quality": 80})
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/seams"))
     parser.add_argument("--imagery", type=Path, default=IMAGERY / "sar_optical_geotiff")
+    parser.add_argument(
+        "--model", type=Path, default=None,
+        help="a saved satellite to map model of this world, such as benchmarks.trust trains",
+    )  # fmt: skip
     parser.add_argument("--minutes", type=float, default=3, help="of training, each")
     parser.add_argument("--threads", type=int, default=CORES)
     parser.add_argument("--seed", type=int, default=42)
