@@ -62,7 +62,7 @@ def estimate(batch: Batch, workers: int = 1) -> dict[str, Any]:
         "megapixels a second of a worker": round(rate / 1e6, 4) if rate else None,
         "blocks timed": tried,
         "workers": workers,
-        "seconds, about": round(busy, 1) if rate else None,
+        "seconds, about": float(f"{busy:.2g}") if rate else None,  # a small job takes some, not 0.0
     }
 
 
