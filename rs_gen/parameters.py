@@ -25,8 +25,9 @@ class Input:
     Attributes:
         help: One sentence, for a person.
         kind: ``raster``, ``features``, ``folder``, ``file``, ``model``, ``path``, ``new raster``,
-            ``new folder``, ``new file`` or ``value``.
+            ``new folder``, ``new features``, ``new file`` (JSON) or ``value``.
         choices: The values allowed; empty for any.
+        several: Words of which some may be given, parted by commas; empty for any text.
         low: Least number allowed.
         high: Greatest number allowed.
     """
@@ -34,6 +35,7 @@ class Input:
     help: str
     kind: str = "value"
     choices: tuple[str, ...] = ()
+    several: tuple[str, ...] = ()
     low: float | None = None
     high: float | None = None
 

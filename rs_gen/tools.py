@@ -175,7 +175,7 @@ def translate(
     palette: Palette = "",
     polygons: Annotated[
         Path | None,
-        Input("GeoPackage for the classes as polygons, styled for QGIS.", "new file"),
+        Input("GeoPackage for the classes as polygons, styled for QGIS.", "new features"),
     ] = None,
     no_stac: NoStac = False,
     overwrite: Annotated[bool, Input("Replace the output if it exists.")] = False,
@@ -184,7 +184,8 @@ def translate(
         str,
         Input(
             "Layers that say how far to believe each pixel, written to OUT_trust.tif: cycle, "
-            "disagreement, drift and realness, comma separated, or all."
+            "disagreement, drift and realness, comma separated, or all.",
+            several=("all", "cycle", "disagreement", "drift", "realness"),
         ),
     ] = "",
     trust_models: Annotated[
@@ -326,7 +327,7 @@ def evaluate(
         Input("Side of the cells of a regular grid that are scored one by one, in pixels.", low=16),
     ] = None,
     scores: Annotated[
-        Path | None, Input("GeoPackage for the scores of areas and cells.", "new file")
+        Path | None, Input("GeoPackage for the scores of areas and cells.", "new features")
     ] = None,
     block: Annotated[
         int, Input("Side of the blocks that intervals are drawn from, in pixels.", low=32)

@@ -19,6 +19,7 @@ FLOORS = [
     {"models", "reports"},
     {"parameters"},
     {"tools"},
+    {"listing"},
     {"cli"},
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}

@@ -19,16 +19,8 @@ for _folder in (_ROOT, os.path.join(_ROOT, "toolbox"), _HERE):
 
 runner = importlib.import_module("runner")
 tools = importlib.import_module("rs_gen.tools")
+listing = importlib.import_module("rs_gen.listing")
 
-LABELS = {
-    "export_chips": ("Export Training Chips", "Training"),
-    "train": ("Train Image Translation Model", "Training"),
-    "translate": ("Translate Raster", "Translation"),
-    "translate_batch": ("Translate Many Rasters", "Translation"),
-    "evaluate": ("Evaluate Translated Raster", "Translation"),
-    "inspect": ("Inspect Raster, Model or Chips", "Utilities"),
-    "doctor": ("Check Installation", "Utilities"),
-}
 DATATYPES = {
     "raster": ["GPRasterLayer", "DERasterDataset", "DEFolder"],
     "features": ["GPFeatureLayer", "DEFeatureClass"],
@@ -38,6 +30,7 @@ DATATYPES = {
     "path": ["DERasterDataset", "DEFile", "DEFolder"],
     "new raster": "DERasterDataset",
     "new folder": "DEFolder",
+    "new features": "DEFile",  # a GeoPackage, which is no feature class
     "new file": "DEFile",
 }
 VALUES = {int: "GPLong", float: "GPDouble", bool: "GPBoolean", str: "GPString"}
@@ -148,7 +141,7 @@ def as_tool(name, function):
 
     class Tool:
         def __init__(self):
-            self.label, self.category = LABELS[name]
+            self.label, self.category = listing.label_of(name)
             self.description = tools.summary(function)
 
         def getParameterInfo(self):
