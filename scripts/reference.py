@@ -63,6 +63,7 @@ PAGES = {
             "models.pix2pix": "Pix2Pix",
             "models.cyclegan": "CycleGAN",
             "models.base": "load_model Model",
+            "models.translation": "TranslationModel",
             "models.recipes": "train",
             "models.presets": "Preset find_preset preset_for",
         },
@@ -154,6 +155,7 @@ PAGES = {
         "The mathematics of a model, on tensors alone, and a game on disk.",
         {
             "games.base": "Game",
+            "games.generative": "GenerativeGame",
             "games.pix2pix": "Pix2PixGame",
             "games.cyclegan": "CycleGANGame",
             "games.pool": "ImagePool",

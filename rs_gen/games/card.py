@@ -22,7 +22,8 @@ class Card:
         settings: What the game was built with.
         source: Side A: ``count``, ``dtype``, ``nodata``, ``names``, ``stretch``, ``resolution`` (in
             metres), ``crs``, ``mean``, ``std``; of these ``count`` and ``stretch`` must be there.
-        target: Side B, as ``source``.
+            Empty for a generator that starts from noise.
+        target: Side B, as ``source``; never empty.
         size: Side of the training chips, in pixels.
         statistics: Norm statistics that are stored with the weights: ``"model"`` for those of the
             training chips, ``"none"`` where there are none to store. ``save`` fills it in.
@@ -34,6 +35,7 @@ class Card:
         metrics: Name to ``value``, ``n``, ``protocol``, ``low`` and ``high``.
         licence: Of the weights.
         notes: Place, season, sensor: whatever a person wrote.
+        classes: Names of the classes that a generator can be asked for; empty where it has none.
         version: Of rs_gen when it was saved.
 
     Raises:
@@ -52,10 +54,11 @@ class Card:
     metrics: dict[str, Any] = field(default_factory=dict)
     licence: str = ""
     notes: dict[str, Any] = field(default_factory=dict)
+    classes: list[str] = field(default_factory=list)
     version: str = __version__
 
     def __post_init__(self) -> None:
-        kinds = {"str": str, "int": int}
+        kinds = {"str": str, "int": int, "list[str]": list}
         for f in fields(self):
             value = getattr(self, f.name)
             kind = kinds.get(str(f.type), dict)
@@ -65,7 +68,14 @@ class Card:
         if not 1 <= self.size <= 65_536:
             raise SettingError(f"card: size={self.size} is not within 1 to 65536 pixels")
         for name in ("source", "target"):
-            _check_side(name, getattr(self, name))
+            if name == "target" or self.source:
+                _check_side(name, getattr(self, name))
+
+    @property
+    def task(self) -> str:
+        """What the model makes, in words: "from 2 to 3 bands" or "from noise to 3 bands"."""
+        made = f"{self.target['count']} bands"
+        return f"from {self.source['count'] if self.source else 'noise'} to {made}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON. A nodata that is not a number becomes text, for JSON has no NaN."""
@@ -146,11 +156,13 @@ def _lines(card: Card, name: str) -> Iterator[str]:
     yield f"# {name}"
     yield ""
     yield (
-        f"A `{card.model}` model made with rs_gen {card.version}, from "
-        f"{card.source['count']} to {card.target['count']} bands, trained on chips of "
+        f"A `{card.model}` model made with rs_gen {card.version}, {card.task}, trained on chips of "
         f"{card.size} px."
     )
-    yield from _table("Side", ["A (source)", "B (target)"], _sides(card))
+    heads = ["A (source)", "B (target)"] if card.source else ["Images"]
+    yield from _table("Side", heads, _sides(card))
+    if card.classes:
+        yield from ("", f"Classes: {_short(card.classes, 2000)}")
     yield from ("", "## Reach", "")
     for direction, reach in card.reach.items():
         exact = "exact" if reach.get("exact") else "approximate"
@@ -174,7 +186,7 @@ def _lines(card: Card, name: str) -> Iterator[str]:
 
 
 def _sides(card: Card) -> Iterator[tuple[str, list[str]]]:
-    sides = [card.source, card.target]
+    sides = [card.source, card.target] if card.source else [card.target]
     yield "Bands", [_bands(side) for side in sides]
     for label, key in (("Stored as", "dtype"), ("Nodata", "nodata"), ("CRS", "crs")):
         yield label, [_short(side.get(key), 60) for side in sides]

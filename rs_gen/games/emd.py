@@ -22,7 +22,8 @@ def definition(card: Card, weights: str, function: str | None = None) -> dict[st
         function: File of the Python raster function beside the EMD, if the folder has one.
     """
     kind = _TYPES.get(card.model, card.model)
-    bands_a, bands_b = card.source["count"], card.target["count"]
+    source = card.source or card.target  # a generator from noise is told by what it makes
+    bands_a, bands_b = source["count"], card.target["count"]
     emd = {
         "Framework": "rs_gen",
         "ModelConfiguration": "rs_gen",
@@ -41,14 +42,14 @@ def definition(card: Card, weights: str, function: str | None = None) -> dict[st
         "IsMultispectral": bands_a != 3,
         "IsImageNetNormalization": False,
         "ExtractBands": list(range(bands_a)),
-        "Bands": card.source.get("names") or None,
+        "Bands": source.get("names") or None,
         "n_intput_channel": max(bands_a, bands_b),  # the format's own spelling
         "n_channel": bands_b,
         "n_channel_rev": bands_a,
-        "NormalizationStats": _normalization(card.source),
+        "NormalizationStats": _normalization(source),
         "NormalizationStats_b": _normalization(card.target),
-        "MinCellSize": _cell_size(card.source),
-        "MaxCellSize": _cell_size(card.source),
+        "MinCellSize": _cell_size(source),
+        "MaxCellSize": _cell_size(source),
         "backend": "pytorch",
         "LearningRate": _rate(card.training.get("lr")),
         "monitored_valid_loss": card.training.get("valid_loss"),

@@ -39,7 +39,7 @@ def model_item(card: Card, name: str, game: Game, files: Mapping[str, bytes]) ->
         game: Its networks; the digests of the generators are those in the outputs' tags.
         files: What is saved, by file name; weights, EMD and page become assets.
     """
-    sides = {"A": card.source, "B": card.target}
+    sides = {"A": card.source, "B": card.target} if card.source else {"B": card.target}
     bands = [{"name": band} for side in sides for band in _bands(side, sides[side])]
     assets = _assets(name, files)
     assets["weights"]["bands"] = bands  # or the item could not list them
@@ -52,9 +52,8 @@ def model_item(card: Card, name: str, game: Game, files: Mapping[str, bytes]) ->
         "properties": {
             **_ALWAYS,
             "title": name,
-            "description": f"A {card.model} model that makes synthetic imagery: from "
-            f"{card.source['count']} to {card.target['count']} bands, trained on chips of "
-            f"{card.size} px.",
+            "description": f"A {card.model} model that makes synthetic imagery: {card.task}, "
+            f"trained on chips of {card.size} px.",
             "license": "other",
             "bands": bands,
             "processing:software": {"rs_gen": card.version},
@@ -70,7 +69,9 @@ def _model(
     card: Card, name: str, game: Game, sides: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
     """The fields of the extension. Directions are inputs and outputs in one order."""
-    ways = list(game.generators)
+    ways = game.directions
+    inputs = [_input(way, way[0], sides[way[0]], card.size) for way in ways]
+    outputs = [_output(way, way[-1], sides[way[-1]], card.size) for way in ways]
     weights = sum(p.numel() for net in game.generators.values() for p in net.parameters())
     return {
         "mlm:name": name,
@@ -83,8 +84,8 @@ def _model(
         "mlm:hyperparameters": {
             key: value for key, value in card.settings.items() if value is not None
         } or {"generator": "unknown"},
-        "mlm:input": [_input(way, way[0], sides[way[0]], card.size) for way in ways],
-        "mlm:output": [_output(way, way[-1], sides[way[-1]], card.size) for way in ways],
+        "mlm:input": inputs or [_noise(game)],
+        "mlm:output": outputs or [_output("images", "B", card.target, card.size)],
     }  # fmt: skip
 
 
@@ -104,6 +105,17 @@ def _input(way: str, side: str, held: Mapping[str, Any], size: int) -> dict[str,
         "value_scaling": scaling,
         "resize_type": None,
     }
+
+
+def _noise(game: Game) -> dict[str, Any]:
+    """What a generator starts from where there is no image."""
+    return {
+        "name": "noise",
+        "bands": [],
+        "input": {"shape": [-1, int(game.settings.get("z_dim", 1))],
+                  "dim_order": ["batch", "channels"], "data_type": "float32"},
+        "resize_type": None,
+    }  # fmt: skip
 
 
 def _output(way: str, side: str, held: Mapping[str, Any], size: int) -> dict[str, Any]:

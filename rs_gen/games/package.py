@@ -209,7 +209,7 @@ def _completed(card: Card, game: Game, statistics: Statistics) -> Card:
     from .. import __version__
 
     for side, count, key in (
-        ("source", card.source["count"], "in_channels"),
+        ("source", card.source.get("count"), "in_channels"),
         ("target", card.target["count"], "out_channels"),
     ):
         if game.settings.get(key, count) != count:
@@ -233,7 +233,8 @@ def _reach(game: Game) -> dict[str, Any]:
     from ..networks.reach import reach
 
     return {
-        direction: asdict(reach(net, applied=True)) for direction, net in game.generators.items()
+        direction: asdict(reach(game.generator(direction), applied=True))
+        for direction in game.directions
     }
 
 

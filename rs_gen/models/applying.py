@@ -20,14 +20,14 @@ from ..translate.translator import Translator
 from . import keeping
 
 if TYPE_CHECKING:
-    from .base import Model
+    from .translation import TranslationModel
 
 # Options of a translation that its trust layers share.
 _SHARED = ("statistics", "tile_size", "max_memory", "area", "area_mode", "window", "bands",
            "resample", "overwrite", "progress", "cancel")  # fmt: skip
 
 
-def translator(model: Model, direction: str = "AtoB", device: Any = None) -> Translator:
+def translator(model: TranslationModel, direction: str = "AtoB", device: Any = None) -> Translator:
     """The model's generator, ready for rasters.
 
     Raises:
@@ -42,7 +42,7 @@ def translator(model: Model, direction: str = "AtoB", device: Any = None) -> Tra
     )  # fmt: skip
 
 
-def palette_of(model: Model, direction: str) -> Palette | None:
+def palette_of(model: TranslationModel, direction: str) -> Palette | None:
     """The colours that the target's chips are drawn in, where they are few."""
     if direction not in model.palettes and model.data is not None:
         model.palettes |= keeping.training_palettes(model)
@@ -51,7 +51,7 @@ def palette_of(model: Model, direction: str) -> Palette | None:
 
 
 def translate(
-    model: Model, src: str | Path, dst: str | Path, direction: str, device: Any,
+    model: TranslationModel, src: str | Path, dst: str | Path, direction: str, device: Any,
     options: dict[str, Any], *, drift: str, trust: Any, models: Any,
 ) -> Path:  # fmt: skip
     """A raster translated and, where asked, judged; see ``Model.translate_raster``."""
@@ -71,14 +71,14 @@ def translate(
     return path
 
 
-def package_of(model: Model) -> Package:
+def package_of(model: TranslationModel) -> Package:
     """The model as if it had been saved and loaded; the networks are its own."""
     card = keeping.card_of(model, "", None)
     return Package(model.game, card, model.statistics or {}, model.references, model.judged)
 
 
 def predict(
-    model: Model, chip: str | Path | np.ndarray, direction: str, out: str | Path | None
+    model: TranslationModel, chip: str | Path | np.ndarray, direction: str, out: str | Path | None
 ) -> np.ma.MaskedArray:
     """One chip as a whole; see ``Model.predict``."""
     apply = translator(model, direction)

@@ -1,29 +1,31 @@
-"""What an analyst holds: data, a game, the trainer and the translator under one name."""
+"""What every model is: data, a game and a training under one name, saved and loaded as one.
+
+What only translation has is in ``translation``, what only generation has in ``generation``.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-import numpy as np
-
-from ..data.side import Side
 from ..errors import SettingError, UnknownNameError
 from ..games.base import Game
 from ..games.package import Package, load
 from ..games.registry import create_game
-from ..networks.blocks import start_at
 from ..networks.device import pick_device
-from ..training.evaluate import PAIRED, evaluate, scorer_for
+from ..training.callbacks import Part
+from ..training.evaluate import Scorer, evaluate
 from ..training.learner import fit
 from ..training.lr_find import lr_find
 from ..training.recipe import Recipe
 from ..training.record import History
-from . import applying, figures, keeping
-from .fitting import check_chips, split_settings, summary_of
+from . import figures, keeping
+from .fitting import split_settings, summary_of
 from .presets import find_preset
 
 if TYPE_CHECKING:
@@ -33,35 +35,42 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+Watchers = Callable[[Path | None], list[Part]]
+
 M = TypeVar("M", bound="Model")
 _MODELS: dict[str, type[Model]] = {}
+# Modules of this room whose models make themselves known when they are imported.
+_HOMES = ("pix2pix", "cyclegan")
 
 
-class Model:
-    """A model for image translation. Use ``Pix2Pix`` or ``CycleGAN``.
+class Model(ABC):
+    """A model. Use ``Pix2Pix``, ``CycleGAN`` or another that is listed in the registry of games.
+
+    A kind of model says with the methods under "What a kind of model says" what it takes from the
+    data, how it is measured and watched, and what its card holds beside the common.
 
     Attributes:
         data: The DataBunch, or None for a model that was loaded without one.
         game: The networks and losses.
-        a: What side A holds, with its stretch.
-        b: What side B holds.
         size: Side of the training chips, in pixels.
         recipe: How it is trained unless ``fit`` says otherwise.
         history: A row an epoch of all trainings.
         card: What came with the saved model, or None.
     """
 
-    name: ClassVar[str] = ""  # in the registry of games
+    name: ClassVar[str] = ""  # in the registry of games; empty for a kind of model
     supported_datasets: ClassVar[tuple[str, ...]] = ()
-    supported_backbones: ClassVar[tuple[str, ...]] = ("efficientnet_lite0",)
-    available_metrics: ClassVar[tuple[str, ...]] = PAIRED
+    supported_backbones: ClassVar[tuple[str, ...]] = ()
+    available_metrics: ClassVar[tuple[str, ...]] = ()
+    does_without_data: ClassVar[str] = "be applied"
+    data: Any
     game: Game
-    a: Side
-    b: Side
+    size: int
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        _MODELS[cls.name] = cls
+        if cls.name:
+            _MODELS[cls.name] = cls
 
     def __init__(
         self, data: Any, settings: Mapping[str, Any], preset: str | None = None,
@@ -70,27 +79,28 @@ class Model:
         self._check_data(data)
         chosen = find_preset(self.name, preset)
         given = {name: value for name, value in settings.items() if value is not None}
+        self._begin(data, pick_device(device or data.device))
+        self.preset, self.size = preset, data.chip_size
+        self._from_data(data)
         played = self._preset_game(dict(chosen.game), given)
         for_game, for_recipe = split_settings(
-            type(self).__name__, self.name, {**played, **chosen.recipe, **given}
+            type(self).__name__, self.name, {**played, **chosen.recipe, **given}, self._shape()
         )
-        self.data, self.preset, self.device = data, preset, pick_device(device or data.device)
-        self.a, self.b, self.size = data.a, data.b, data.chip_size
         self.recipe = Recipe(**{"seed": data.seed, **for_recipe})
         self.game = self._new_game(for_game)
         if chosen.start_at_mean:
             self._start_at_mean()
-        self.history, self.card = History(), None
-        self.statistics: Any = {}
-        self.palettes: dict[str, Any] = {}
-        self.references: Any = {}
-        self.judged = True  # by discriminators that are this model's, not new ones
-        self._scores: dict[str, Score] = {}
-        check_chips(self.game, data)
+        self._check_chips(self.game, data)
         if chosen.batch_size and chosen.batch_size != data.batch_size:
             log.info("preset %s is meant for batch_size=%d", preset, chosen.batch_size)
         if pretrained_path is not None:
             self.load(pretrained_path)
+
+    def _begin(self, data: Any, device: Any) -> None:
+        self.data, self.device, self.preset = data, device, None
+        self.history, self.card = History(), None
+        self.judged = True  # by discriminators that are this model's, not new ones
+        self._scores: dict[str, Score] = {}
 
     # Training.
 
@@ -121,13 +131,14 @@ class Model:
         """Train, and keep the best generators by an image metric.
 
         Args:
-            epochs: Passes over the chips; None is 10, or no limit with ``max_minutes``.
+            epochs: Passes over the chips; None is 10, or no limit with ``max_minutes`` or
+                ``steps``.
             lr: Learning rate; None is the preset's, 2e-4 without one.
             one_cycle: One cosine up and down instead of the preset's schedule.
             early_stopping: Stop after five validations without improvement, or after so many.
             checkpoint: Keep the best weights and the state to resume from; ``"all"`` every epoch's.
-            monitor: A name in ``available_metrics``; ``"auto"`` is SSIM for pairs, the kernel
-                distance for unpaired chips.
+            monitor: A name in ``available_metrics``; ``"auto"`` is SSIM for pairs, else the kernel
+                distance.
             mixed_precision: ``"auto"`` is the preset's (bfloat16 where it is faster and safe, but
                 float32 for "published"); True or False.
             tensorboard: Write a log for TensorBoard.
@@ -141,7 +152,7 @@ class Model:
             folder: For log, previews and checkpoints; None is ``training/<model>`` in the data's
                 ``working_dir``.
             save_every: Steps between states to resume from; None for about 3 % of the time.
-            **recipe: Anything else of ``training.recipe.Recipe``, such as ``seed``.
+            **recipe: Anything else of ``training.recipe.Recipe``, such as ``seed`` or ``steps``.
 
         Returns:
             The rows of this training: losses, and metrics with their n.
@@ -162,13 +173,13 @@ class Model:
             raise UnknownNameError("option of fit", name, [f.name for f in fields(Recipe)])
         used = self.recipe.but(**changes)
         where = Path(folder) if folder is not None else self.folder
-        self.statistics, self._scores, self._trained = {}, {}, used  # those of older weights
-        self.references, self.judged = {}, True
+        self._forget()
+        self._trained, self.judged, scorer = used, True, self._scorer()
         rows = fit(
-            self.game, self.data, used, scorer=scorer_for(self.data), folder=where, resume=resume,
+            self.game, self.data, used, scorer=scorer, folder=where, resume=resume,
             checkpoint=checkpoint, monitor=monitor, early_stopping=early_stopping,
             tensorboard=tensorboard, preview=preview, progress=progress, device=self.device,
-            callbacks=callbacks, save_every=save_every,
+            callbacks=callbacks, save_every=save_every, watchers=self._watchers(scorer),
         )  # fmt: skip
         self.history.rows.extend(rows)
         return rows
@@ -181,16 +192,15 @@ class Model:
 
     # Looking.
 
+    @abstractmethod
     def show_results(self, rows: int = 4, rgb_bands: Any = None) -> Figure:
-        """Validation chips with what the model makes of them; for pairs also the truth."""
-        self._needs_data("show_results")
-        return figures.results_figure(self, rows, rgb_bands)
+        """What the model makes, beside real chips."""
 
     def compute_metrics(self) -> dict[str, Score]:
         """Metrics on the validation chips by name, each with ``value``, ``n`` and ``protocol``."""
         self._needs_data("compute_metrics")
         self.game.to(self.device)
-        self._scores = evaluate(self.game, self.data.valid, scorer_for(self.data))
+        self._scores = evaluate(self.game, self.data.valid, self._scorer())
         return self._scores
 
     def plot_losses(self) -> Figure:
@@ -198,56 +208,6 @@ class Model:
         if not len(self.history):
             raise SettingError("nothing to plot: fit has not finished an epoch yet")
         return figures.losses_figure(self.history)
-
-    # Applying.
-
-    def predict(
-        self, chip: str | Path | np.ndarray, direction: str = "AtoB", out: str | Path | None = None
-    ) -> np.ma.MaskedArray:
-        """Translate one chip as a whole.
-
-        Args:
-            chip: A raster's path, or (C, H, W) stored values, masked where nothing was measured.
-            direction: ``"AtoB"``, or ``"BtoA"`` for a model that goes back as well.
-            out: Also write a GeoTIFF with the place of ``chip``, which must be a path.
-
-        Returns:
-            (C', H, W) stored values of the target, masked where the chip is.
-        """
-        return applying.predict(self, chip, direction, out)
-
-    def translate_raster(
-        self, src: str | Path, dst: str | Path, direction: str = "AtoB",
-        statistics: str = "sampled", tile_size: int | str = "auto", batch_size: int = 4,
-        device: Any = None, *, trust: str | Sequence[str] = (), trust_models: Sequence[Any] = (),
-        drift: str = "off", **options: Any,
-    ) -> Path:  # fmt: skip
-        """Translate a raster of any size into a GeoTIFF on the same grid, without seams.
-
-        Args:
-            src: What GDAL reads.
-            dst: The GeoTIFF.
-            direction: ``"AtoB"``, or ``"BtoA"`` for a model that goes back as well.
-            statistics: ``"sampled"`` from this raster, ``"exact"``, ``"regional"`` or ``"model"``.
-            tile_size: Side of a tile in pixels, or ``"auto"``; changes speed and memory, not the
-                result.
-            batch_size: Tiles computed at once.
-            device: Where to compute; None is the model's.
-            trust: Layers that say how far to believe each pixel, written to ``dst`` with "_trust"
-                in its name: of "cycle", "disagreement", "drift" and "realness", or "all".
-            trust_models: More models: "disagreement" is then over all of them.
-            drift: Whether to "warn" of a raster unlike the training chips, "refuse" it, or "off".
-            **options: As ``translate.translator.Translator`` takes them, such as ``area``.
-        """
-        if statistics == "model":
-            self._gather()
-        if trust or drift != "off":
-            self._remember()
-        options |= {"statistics": statistics, "tile_size": tile_size, "batch_size": batch_size}
-        return applying.translate(
-            self, src, dst, direction, device, options, drift=drift, trust=trust,
-            models=trust_models,
-        )  # fmt: skip
 
     # Keeping.
 
@@ -299,9 +259,7 @@ class Model:
     @classmethod
     def _of(cls: type[M], path: str | Path, package: Package, data: Any) -> M:
         model = cls.__new__(cls)
-        model.data, model.preset = None, None
-        model.device = pick_device(None if data is None else data.device)
-        model.history, model._scores = History(), {}
+        model._begin(None, pick_device(None if data is None else data.device))
         if data is not None:
             model._check_data(data)
             model.data = data
@@ -312,16 +270,59 @@ class Model:
         card = package.card
         if card.model != self.name:
             raise SettingError(f"{path} is a {card.model} model, not a {type(self).__name__}")
-        a, b = Side.from_dict(card.source), Side.from_dict(card.target)
+        self._from_package(path, package)
         if self.data is not None:
-            keeping.check_fit(path, (a, b), (self.data.a, self.data.b))
-            check_chips(package.game, self.data)
-        self.game, self.card, self.statistics = package.game, card, package.statistics
-        self.references, self.judged = dict(package.references), package.judged
-        self.a, self.b, self.size = a, b, card.size
-        self.palettes = dict(card.palettes)
-        self.recipe = keeping.recipe_of(card)
+            self._check_chips(package.game, self.data)
+        self.game, self.card, self.size = package.game, card, card.size
+        self.judged, self.recipe = package.judged, keeping.recipe_of(card)
         self._scores = {}
+
+    # What a kind of model says.
+
+    @abstractmethod
+    def _from_data(self, data: Any) -> None:
+        """Take from new data what the networks and the card need, such as sides."""
+
+    @abstractmethod
+    def _shape(self) -> dict[str, Any]:
+        """Settings of the game that the data decide, such as its bands."""
+
+    @abstractmethod
+    def _from_package(self, path: str | Path, package: Package) -> None:
+        """Take from a saved model what ``_from_data`` and ``_remember`` had given it.
+
+        Raises:
+            SettingError: It does not suit ``data``, where there are some.
+        """
+
+    @abstractmethod
+    def _scorer(self) -> Scorer:
+        """What measures the validation chips."""
+
+    @abstractmethod
+    def _card_fields(self) -> dict[str, Any]:
+        """Fields of the card that not every model has; ``target`` must be among them."""
+
+    def _watchers(self, scorer: Scorer) -> Watchers | None:
+        """Alarms and previews of its own, or None for those of translation."""
+        return None
+
+    def _check_chips(self, game: Game, data: Any) -> None:  # noqa: B027 - some suit all
+        """Refuse chips that do not suit the networks."""
+
+    def _forget(self) -> None:
+        """Drop what was measured with weights that are about to change."""
+        self._scores = {}
+
+    def _remember(self) -> None:  # noqa: B027 - most have nothing to
+        """Fill what is saved with the weights and measured on the training chips."""
+
+    def _package_options(self) -> dict[str, Any]:
+        """What goes into the package with the weights, as ``games.package.save`` takes it."""
+        return {}
+
+    def _start_at_mean(self) -> None:  # noqa: B027 - only where a preset asks
+        """Let the generators begin at the target's mean colour."""
 
     # Inside.
 
@@ -334,28 +335,7 @@ class Model:
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.recipe.seed)  # the same seed gives the same first weights
-            return create_game(
-                self.name, in_channels=self.a.count, out_channels=self.b.count, **settings
-            ).eval()
-
-    def _start_at_mean(self) -> None:
-        for direction, side in zip(self.game.directions, (self.b, self.a), strict=False):
-            if len(side.mean) == side.count:
-                stored = np.array(side.mean, dtype="float64")[:, None, None]
-                start_at(self.game.generator(direction), side.stretch.encode(stored).ravel())
-
-    def _gather(self) -> None:
-        """Fill the norm statistics over the training chips, if the weights have changed."""
-        if not self.statistics and self.data is not None:
-            self.statistics = keeping.training_statistics(self)
-        if not self.palettes and self.data is not None:
-            self.palettes = keeping.training_palettes(self)
-
-    def _remember(self) -> None:
-        """Fill what rasters are held against, if the weights have changed."""
-        self._gather()
-        if not self.references and self.data is not None:
-            self.references = keeping.training_references(self)
+            return create_game(self.name, **self._shape(), **settings).eval()
 
     def _check_data(self, data: Any) -> None:
         if getattr(data, "kind", None) not in self.supported_datasets:
@@ -372,8 +352,12 @@ class Model:
                 f"data = prepare_data(chips)"
             )
 
+    def _about(self) -> list[str]:
+        """The first lines of its description."""
+        return [f"{type(self).__name__}: chips of {self.size} px"]
+
     def __repr__(self) -> str:
-        return summary_of(self)
+        return summary_of(self, self._about())
 
 
 def load_model(path: str | Path, data: Any = None) -> Model:
@@ -381,13 +365,13 @@ def load_model(path: str | Path, data: Any = None) -> Model:
 
     Args:
         path: Where it is.
-        data: A DataBunch, to fit, score or show it; translating needs none.
+        data: A DataBunch, to fit, score or show it; applying needs none.
 
     Raises:
         PackageError: It is no saved model, or one that this version can't read.
     """
-    from . import cyclegan, pix2pix  # noqa: F401 - they make themselves known
-
+    for home in _HOMES:
+        import_module(f".{home}", __package__)
     package = load(path)
     if package.card.model not in _MODELS:
         raise UnknownNameError("model", package.card.model, _MODELS)

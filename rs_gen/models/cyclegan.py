@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from ..training.evaluate import PAIRED, UNPAIRED
-from .base import Model
 from .presets import PRESETS
+from .translation import TranslationModel
 
 _USUAL = {"gen_blocks": 9, "lambda_cycle": 10.0, "lambda_identity": 0.5, "lsgan": True}
 
 
-class CycleGAN(Model):
+class CycleGAN(TranslationModel):
     """Image translation learnt from two sets of chips that need not show the same places.
 
     The defaults are the published ones. ``preset="small"`` is for a CPU.

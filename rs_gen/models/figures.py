@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ..training.lr_find import LrCurve
-    from .base import Model
+    from .translation import TranslationModel
 
 
 @torch.no_grad()
-def results_figure(model: Model, rows: int, rgb_bands: Any) -> Figure:
+def results_figure(model: TranslationModel, rows: int, rgb_bands: Any) -> Figure:
     """Validation chips and their translations."""
     game = model.game.eval().to(model.device)
     a, b = (side.to(model.device) for side in first_chips(model.data.valid, rows))

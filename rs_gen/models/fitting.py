@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -16,19 +16,25 @@ from ..training.recipe import Recipe
 if TYPE_CHECKING:
     from .base import Model
 
-_FROM_DATA = ("self", "in_channels", "out_channels")
-_PER_FIT = ("epochs", "max_minutes", "budget")
+_PER_FIT = ("epochs", "steps", "max_minutes", "budget")
 
 
 def split_settings(
-    model: str, game: str, settings: Mapping[str, Any]
+    model: str, game: str, settings: Mapping[str, Any], from_data: Iterable[str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Those of the game, and those of the recipe.
+
+    Args:
+        model: Its class, for an error.
+        game: Name in the registry.
+        settings: By name.
+        from_data: Settings of the game that only the data may decide.
 
     Raises:
         UnknownNameError: A setting is of neither; the text lists those known.
     """
-    of_game = [n for n in inspect.signature(game_class(game)).parameters if n not in _FROM_DATA]
+    decided = {"self", *from_data}
+    of_game = [n for n in inspect.signature(game_class(game)).parameters if n not in decided]
     of_recipe = [field.name for field in fields(Recipe) if field.name not in _PER_FIT]
     # "seed" is the recipe's here: the game's own follows it.
     for_recipe = {name: value for name, value in settings.items() if name in of_recipe}
@@ -65,8 +71,8 @@ def check_chips(game: Game, data: Any) -> None:
         )
 
 
-def summary_of(model: Model) -> str:
-    """A model in a few lines, for a person."""
+def summary_of(model: Model, about: list[str]) -> str:
+    """A model in a few lines, for a person; ``about`` are the first."""
     settings = model.game.settings
     counts = [
         sum(p.numel() for p in group.parameters()) / 1e6
@@ -74,8 +80,7 @@ def summary_of(model: Model) -> str:
     ]
     shown = {k: v for k, v in settings.items() if v is not None and not k.endswith("channels")}
     lines = [
-        f"{type(model).__name__}: {model.a.count} to {model.b.count} bands, chips of "
-        f"{model.size} px, {', '.join(model.game.directions)}",
+        *about,
         f"generators      {counts[0]:.3f} M parameters",
         f"discriminators  {counts[1]:.3f} M parameters",
         f"settings        {', '.join(f'{k}={v}' for k, v in shown.items())}",
@@ -96,5 +101,5 @@ def _trained(model: Model) -> str:
 
 def _data(model: Model) -> str:
     if model.data is None:
-        return "none: it can predict and translate; fit needs from_model(path, data)"
+        return f"none: it can {model.does_without_data}; fit needs from_model(path, data)"
     return f"{model.data.kind} from {model.data.path}"

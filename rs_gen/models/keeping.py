@@ -26,6 +26,7 @@ from . import figures
 
 if TYPE_CHECKING:
     from .base import Model
+    from .translation import TranslationModel
 
 PIXELS = 16 * 256 * 256  # that the norm statistics are taken over, at most
 _REMEMBERED = 32 * 256 * 256  # pixels that rasters are later held against, at most
@@ -43,8 +44,8 @@ def save(
         pictures["show_results.png"] = figures.png(model.show_results())
     if len(model.history):
         pictures["loss_graph.png"] = figures.png(model.plot_losses())
-    options: dict[str, Any] = {"statistics": model.statistics, "references": model.references}
-    options |= {"pictures": pictures, "overwrite": overwrite, "keep_discriminators": model.judged}
+    options = {"pictures": pictures, "overwrite": overwrite, "keep_discriminators": model.judged}
+    options |= model._package_options()
     model.game.to("cpu")
     try:
         if path.suffix.lower() != ".dlpk":
@@ -59,16 +60,14 @@ def card_of(model: Model, licence: str, notes: Mapping[str, Any] | None) -> pack
     was = model.card
     metrics = {name: score._asdict() for name, score in model._scores.items()}
     return package.Card(
-        model.name,
-        model.game.settings,
-        model.a.to_dict(),
-        model.b.to_dict(),
-        model.size,
-        palettes={way: held for way, held in model.palettes.items() if held},
+        model=model.name,
+        settings=model.game.settings,
+        size=model.size,
         training=_training(model),
         metrics=metrics or (was.metrics if was and not len(model.history) else {}),
         licence=licence or (was.licence if was else ""),
         notes=dict(notes or (was.notes if was else {})),
+        **model._card_fields(),
     )
 
 
@@ -88,7 +87,7 @@ def _training(model: Model) -> dict[str, Any]:
 
 def recipe_of(card: package.Card) -> Recipe:
     """The recipe that a saved model was trained by, or the usual one."""
-    known = {field.name for field in fields(Recipe)} - {"epochs", "max_minutes", "budget"}
+    known = {field.name for field in fields(Recipe)} - {"epochs", "steps", "max_minutes", "budget"}
     held = {k: v for k, v in dict(card.training.get("recipe") or {}).items() if k in known}
     if "betas" in held:
         held["betas"] = tuple(held["betas"])
@@ -99,7 +98,7 @@ def recipe_of(card: package.Card) -> Recipe:
 
 
 @torch.inference_mode()
-def training_statistics(model: Model) -> dict[str, Any]:
+def training_statistics(model: TranslationModel) -> dict[str, Any]:
     """Norm statistics of every generator over some training chips, as one batch."""
     count = max(1, PIXELS // model.size**2)
     chips = first_chips(model.data.train, count)
@@ -114,7 +113,7 @@ def training_statistics(model: Model) -> dict[str, Any]:
     return found
 
 
-def training_palettes(model: Model) -> dict[str, Any]:
+def training_palettes(model: TranslationModel) -> dict[str, Any]:
     """Direction to the palette of its target's training chips; None where they are no map."""
     count = max(1, PIXELS // model.size**2)
     found = {}
@@ -126,7 +125,7 @@ def training_palettes(model: Model) -> dict[str, Any]:
     return found
 
 
-def training_references(model: Model) -> dict[str, Reference]:
+def training_references(model: TranslationModel) -> dict[str, Reference]:
     """What the training chips of every direction look like, to the bands and to the generator."""
     chips = first_chips(model.data.train, max(1, _REMEMBERED // model.size**2))
     found = {}

@@ -9,16 +9,16 @@ from typing import Any
 from ..games.base import Game
 from ..metrics.palette import Palette, palette_of_map
 from ..training.preview import first_chips
-from .base import Model
 from .fitting import unet_depth
 from .presets import PRESETS
+from .translation import TranslationModel
 
 # What a palette to balance by is learnt from: colours enough for a map's main classes, from every
 # fourth pixel of some chips.
 COLOURS, CHIPS, STEP = 6, 64, 4
 
 
-class Pix2Pix(Model):
+class Pix2Pix(TranslationModel):
     """Image translation learnt from pairs of chips of the same places.
 
     The defaults are the published networks (U-Net as deep as the chips allow, 70 px PatchGAN,

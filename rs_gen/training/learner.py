@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ def fit(
     device: Any = None,
     callbacks: Iterable[Any] = (),
     save_every: int | None = None,
+    watchers: Callable[[Path | None], list[Part]] | None = None,
 ) -> History:
     """Train ``game``, and leave in it the weights to use.
 
@@ -73,6 +74,8 @@ def fit(
         device: Where to compute; None picks CUDA if there is one.
         callbacks: More fastai callbacks.
         save_every: Steps between writes of the state; None for about 3 % of the time.
+        watchers: Given the folder for previews, or None for none, the parts that look at each
+            validation; None for the alarms and previews of translation.
 
     Returns:
         A row an epoch.
@@ -93,7 +96,9 @@ def fit(
         keep = folder if checkpoint else None
         best = Best(find_monitor(scorer, monitor), keep, keep_all=checkpoint == "all",
                     patience=_patience(early_stopping))  # fmt: skip
-        parts += _watching(game, data, scorer, folder if preview else None, best)
+        pictures = folder / PREVIEWS if preview and folder else None
+        watching = watchers(pictures) if watchers else _watching(game, data, scorer, pictures)
+        parts += [Evaluate(scorer), *watching, best]
     if tensorboard and folder is not None:
         parts.append(Board(folder / BOARD))
     if folder is not None and checkpoint:
@@ -127,14 +132,12 @@ def started_with(game: nn.Module, data: Any, recipe: Recipe) -> dict[str, Any]:
     return {"recipe": recipe.to_dict(), "game": about, "data": data_facts(data)}
 
 
-def _watching(
-    game: nn.Module, data: Any, scorer: Scorer, folder: Path | None, best: Best
-) -> list[Part]:
+def _watching(game: nn.Module, data: Any, scorer: Scorer, folder: Path | None) -> list[Part]:
     adversarial = getattr(game, "settings", {}).get("adversarial", "lsgan")
-    parts: list[Part] = [Evaluate(scorer), Alarms(scorer.paired, adversarial), best]
+    parts: list[Part] = [Alarms(scorer.paired, adversarial)]
     if folder is not None:
         sides = (data.a, data.b) if hasattr(data, "a") and hasattr(data, "b") else None
-        parts.append(Preview(folder / PREVIEWS, sides, scorer.paired))
+        parts.append(Preview(folder, sides, scorer.paired))
     return parts
 
 

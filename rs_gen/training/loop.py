@@ -54,7 +54,7 @@ class GameLearner(Learner):
         self.layout = torch.contiguous_format
         self._validated, self._validation = 0.0, 0.0
         self.seconds_before, self._started = 0.0, _clock(recipe)
-        self.steps_per_epoch = count_batches(data)
+        self.steps_per_epoch = count_batches(data) * recipe.rounds
         super().__init__(
             data, game, loss_func=self._generator_loss, opt_func=self._optimizer, lr=recipe.lr,
             splitter=lambda game: list(game.generators.parameters()), default_cbs=False,
@@ -86,8 +86,10 @@ class GameLearner(Learner):
                     part.close()
 
     def progress(self) -> float:
-        """Share of the run that is over, 0 to 1: of its steps, or of its time if that is more."""
+        """Share of the run that is over, 0 to 1: the largest of its epochs', steps' and time's."""
         share = self.step / (self.steps_per_epoch * self.recipe.last_epoch)
+        if self.recipe.steps is not None:
+            share = max(share, self.step / self.recipe.steps)
         if self.recipe.max_minutes is not None:
             share = max(share, self.seconds() / (60 * self.recipe.max_minutes))
         return min(1.0, share)
@@ -139,10 +141,17 @@ class GameLearner(Learner):
 
     def _train_batches(self) -> None:
         self.n_iter = self.steps_per_epoch
-        for i, batch in enumerate(batches(self.dl, self.epoch, self.first_batch), self.first_batch):
+        for i, batch in enumerate(self._rounds(), self.first_batch):
             self.one_batch(i, batch)
             if self.stopping:
                 break
+
+    def _rounds(self) -> Iterator[tuple[Tensor, ...]]:
+        """The batches of an epoch that are still to come, pass by pass over the chips."""
+        each = self.steps_per_epoch // self.recipe.rounds
+        for passed in range(self.first_batch // each, self.recipe.rounds):
+            first = max(0, self.first_batch - passed * each)
+            yield from batches(self.dl, self.epoch * self.recipe.rounds + passed, first)
 
     def _do_epoch_validate(self, ds_idx: int = 1, dl: Any = None) -> None:
         self.scores = {}
@@ -188,7 +197,9 @@ class Count(Part):
         self.learn.train_iter = self.step
         self.learn.pct_train = self.learn.progress()
         self.learn.batch += 1
-        if self.recipe.max_minutes is not None and self.learn.progress() >= 1:
+        if self.recipe.steps is not None and self.step >= self.recipe.steps:
+            self.learn.stopping = f"{self.recipe.steps} steps are done"
+        elif self.recipe.max_minutes is not None and self.learn.progress() >= 1:
             self.learn.stopping = f"{self.recipe.max_minutes:g} minutes are over"
 
 

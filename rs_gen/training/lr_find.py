@@ -88,7 +88,9 @@ def lr_find(
         Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3; the choice
         of the point is ours.
     """
-    recipe = (recipe or Recipe()).but(epochs=1_000_000, max_minutes=None, ema_halflife=0.0)
+    recipe = (recipe or Recipe()).but(
+        epochs=1_000_000, steps=None, max_minutes=None, ema_halflife=0.0
+    )
     weights = {name: value.detach().clone() for name, value in game.state_dict().items()}
     memory = take_memory(game)
     climb = _Climb(start_lr, end_lr, steps)

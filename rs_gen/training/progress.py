@@ -48,8 +48,11 @@ class Ticks(Part):
 
     def before_train(self) -> None:
         if self._ticks is None:
-            timed = self.learn.recipe.epochs is None and self.learn.recipe.max_minutes is not None
-            steps = self.learn.steps_per_epoch * self.learn.recipe.last_epoch
+            recipe = self.learn.recipe
+            timed = recipe.epochs is None and recipe.max_minutes is not None
+            steps = self.learn.steps_per_epoch * recipe.last_epoch
+            if recipe.steps is not None:
+                steps = min(steps, recipe.steps)
             self._total = 100 if timed else steps
             counted = Steps(self._total, self.learn.record.means)
             wrapped = self.progress_wrapper(counted, total=self._total, label="training")

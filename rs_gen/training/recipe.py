@@ -18,8 +18,8 @@ class Recipe:
     """The numbers of a training run. Together with data and game they decide its weights.
 
     Attributes:
-        epochs: Passes over the training chips. None is 10, or no limit when ``max_minutes`` is
-            given.
+        epochs: Passes over the training chips. None is 10, or no limit when ``steps`` or
+            ``max_minutes`` is given.
         lr: Learning rate of the generators at the top of the schedule.
         schedule: A name in ``schedule.SCHEDULES``.
         optimizer: ``"adam"`` or ``"adamw"``.
@@ -30,6 +30,8 @@ class Recipe:
         ema_halflife: Steps until an old weight counts half in the average. 0 keeps no average.
         ema_rampup: Ceiling on the half-life, as a share of the steps so far.
         mixed_precision: ``"auto"``, True or False: see ``networks.device.autocast_dtype``.
+        steps: End after this many steps, with the schedule laid over them. None for no limit.
+        rounds: Passes over the training chips that are one epoch: few chips make short ones.
         max_minutes: End after this time, with the schedule laid over it. None for no limit.
         budget: What ``max_minutes`` counts: ``"wall"`` time or this process's ``"cpu"`` time.
         valid_every: Epochs between validations; the last epoch is always validated. None is
@@ -48,6 +50,8 @@ class Recipe:
     ema_halflife: float = 500.0
     ema_rampup: float = 0.05
     mixed_precision: bool | str = "auto"
+    steps: int | None = None
+    rounds: int = 1
     max_minutes: float | None = None
     budget: str = "wall"
     valid_every: int | None = None
@@ -59,7 +63,7 @@ class Recipe:
             raise UnknownNameError("optimizer", self.optimizer, ("adam", "adamw"))
         if self.budget not in ("wall", "cpu"):
             raise SettingError(f"budget={self.budget!r}; there are 'wall' and 'cpu'")
-        for name in ("epochs", "max_minutes", "clip"):
+        for name in ("epochs", "steps", "max_minutes", "clip", "rounds"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise SettingError(f"{name}={value} leaves nothing to train; give more than 0")
@@ -78,7 +82,7 @@ class Recipe:
         """Number of epochs after which the run ends at the latest."""
         if self.epochs is not None:
             return self.epochs
-        return EPOCHS if self.max_minutes is None else ENDLESS
+        return EPOCHS if self.max_minutes is None and self.steps is None else ENDLESS
 
     def but(self, **changes: Any) -> Recipe:
         """The same recipe with some numbers changed."""

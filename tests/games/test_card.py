@@ -49,9 +49,23 @@ def test_what_json_can_not_hold_is_named():
     assert plain({"a": (1, 2), 3: None}, "x") == {"a": [1, 2], "3": None}
 
 
+def test_a_generator_from_noise_has_no_source_and_may_have_classes():
+    card = a_card(source={}, classes=["beach", "forest"])
+    assert Card.from_dict(json.loads(json.dumps(card.to_dict()))) == card
+    text = page(card, "scenes")
+    assert f"from noise to {card.target['count']} bands" in text
+    assert "| Side | Images |" in text
+    assert "Classes: beach, forest" in text
+    assert definition(card, "w.safetensors")["n_channel"] == card.target["count"]
+    with pytest.raises(SettingError, match="classes='beach' is not a list"):
+        a_card(classes="beach")
+
+
 def test_a_side_must_say_its_bands_and_stretch():
     with pytest.raises(SettingError, match="source has count=None; it must be the number of bands"):
-        a_card(source={})
+        a_card(source={"dtype": "uint8"})
+    with pytest.raises(SettingError, match="target has count=None"):
+        a_card(target={})
     with pytest.raises(SettingError, match="target has 2 bands and a stretch of 3"):
         a_card(target=side(3) | {"count": 2})
     with pytest.raises(PackageError, match="the card is not a JSON object"):

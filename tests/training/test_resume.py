@@ -109,6 +109,23 @@ def test_adamw_with_another_schedule_and_no_average_resumes_bit_for_bit(tmp_path
     assert_same_run(tmp_path / "straight", tmp_path / "stopped")
 
 
+@pytest.mark.parametrize("step", [3, 8, 9])
+def test_epochs_of_several_passes_that_end_at_a_step_resume_bit_for_bit(tmp_path, step):
+    recipe = RECIPE.but(epochs=None, rounds=2, steps=11)  # epochs of 8 steps
+    _, straight = train(tmp_path / "straight", recipe=recipe)
+    assert [row["step"] for row in straight] == [8, 11]
+    with pytest.raises(Stop):
+        train(tmp_path / "cut", recipe=recipe, stop=step)
+    train(tmp_path / "cut", recipe=recipe, resume=True)
+    assert_same_run(tmp_path / "cut", tmp_path / "straight")
+
+
+def test_two_passes_as_one_epoch_are_the_steps_of_two_epochs(tmp_path):
+    one, _ = train(tmp_path / "a", recipe=RECIPE.but(epochs=4))
+    two, _ = train(tmp_path / "b", recipe=RECIPE.but(epochs=2, rounds=2))
+    assert all(map(torch.equal, one.state_dict().values(), two.state_dict().values()))
+
+
 def test_bfloat16_resumes_bit_for_bit(tmp_path):
     recipe = RECIPE.but(mixed_precision=True)
     train(tmp_path / "straight", recipe=recipe)

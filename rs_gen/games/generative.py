@@ -1,0 +1,52 @@
+"""Games whose generator starts from noise: images of a class, or of whatever the chips show."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import SettingError
+from .base import Game
+
+
+class GenerativeGame(Game):
+    """A game with one generator, ``"G"``, that makes images from noise and translates nothing.
+
+    Attributes:
+        z_dim: Numbers of noise an image is made from.
+        classes: Classes that images can be asked for; 0 where the game knows none.
+    """
+
+    z_dim: int
+    classes: int = 0
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """None: there is no image to start from."""
+        return ()
+
+    def generator(self, direction: str = "AtoB") -> nn.Module:
+        """Refuses: see ``generate``.
+
+        Raises:
+            SettingError: Always; the text tells what to call.
+        """
+        raise SettingError(
+            f"a {self.name} model makes images from noise and translates none; use generate"
+        )
+
+    def noise(self, count: int, seed: int = 0, device: torch.device | str = "cpu") -> Tensor:
+        """(count, z_dim) normal numbers. The first are the same however many are asked for."""
+        dice = torch.Generator().manual_seed(seed)
+        return torch.randn(count, self.z_dim, generator=dice).to(device)
+
+    @abstractmethod
+    def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images, (B, C, H, W), about within [-1, 1].
+
+        Args:
+            z: (B, z_dim).
+            labels: (B,) class numbers; None where the game knows no classes.
+        """
