@@ -11,7 +11,7 @@ from ..errors import SettingError
 
 
 @contextmanager
-def block_cache(megabytes: int = 128) -> Iterator[None]:
+def block_cache(megabytes: int = 64) -> Iterator[None]:
     """Hold GDAL's cache of blocks, read and written, to a size; for all threads.
 
     GDAL's own limit is a share of the machine's memory (5 %), so a job's memory would seem to

@@ -19,7 +19,16 @@ from torch import Tensor, nn
 
 from ..errors import SettingError, TrainingError
 from ..networks.device import autocast_dtype, pick_device
-from .callbacks import Anneal, Clip, DiscriminatorStep, Ema, MixedPrecision, Part, Seeded
+from .callbacks import (
+    Anneal,
+    Clip,
+    DiscriminatorStep,
+    Ema,
+    FewPositions,
+    MixedPrecision,
+    Part,
+    Seeded,
+)
 from .optimizers import make_optimizer
 from .recipe import Recipe
 from .schedule import find_schedule
@@ -220,7 +229,7 @@ def game_learner(
     layout = place_game(game, device, autocast_dtype(device, recipe.mixed_precision))
     learn = GameLearner(data, game, recipe, **options)
     learn.layout = layout
-    learn.add_cbs([Mode(), Seeded(recipe.seed), Anneal(recipe), MixedPrecision()])
+    learn.add_cbs([Mode(), FewPositions(), Seeded(recipe.seed), Anneal(recipe), MixedPrecision()])
     learn.add_cbs([DiscriminatorStep(recipe), Count()])
     if recipe.ema_halflife:
         learn.add_cb(Ema(recipe.ema_halflife, recipe.ema_rampup))

@@ -11,6 +11,7 @@ from torch.nn.functional import l1_loss
 from toy_training import ToyData, ToyGame, ToyScorer
 
 from rs_gen.errors import TrainingError
+from rs_gen.networks.few import quicken
 from rs_gen.training.callbacks import Ema, seed_step
 from rs_gen.training.learner import fit
 from rs_gen.training.loop import game_learner, place_game
@@ -42,6 +43,7 @@ def test_a_step_is_the_one_written_by_hand():
     (batch,) = list(data.train)
     adam_g = torch.optim.Adam(by_hand.generators.parameters(), 1e-2, (0.5, 0.999), fused=True)
     adam_d = torch.optim.Adam(by_hand.discriminators.parameters(), 1e-2, (0.5, 0.999), fused=True)
+    quicken(by_hand)  # the same convolutions, so that every bit can be compared
     by_hand.train()
     seed_step(PLAIN.seed, 0)
     out = by_hand(*batch)
@@ -53,6 +55,16 @@ def test_a_step_is_the_one_written_by_hand():
     adam_d.step()
     for name, value in by_hand.state_dict().items():
         assert torch.equal(value, game.state_dict()[name]), name
+
+
+def test_convolutions_are_quickened_for_the_training_alone():
+    game, kinds = ToyGame(), []
+    plain = [type(layer) for layer in game.modules()]
+    look = Spy(lambda learn: kinds.append([type(layer) for layer in learn.model.modules()]))
+    fit(game, ToyData(), PLAIN, callbacks=[look])
+    assert kinds
+    assert all(found != plain for found in kinds)
+    assert [type(layer) for layer in game.modules()] == plain
 
 
 def test_the_discriminators_have_no_gradient_while_the_generators_learn():
