@@ -26,6 +26,7 @@ LIMITS: dict[str, tuple[int, int]] = {
     "downsamplings": (0, 6),
     "d_width": (1, 1024),
     "d_depth": (1, 8),
+    "d_crop": (0, 65_536),
     "pool": (0, 10_000),
 }
 

@@ -66,6 +66,9 @@ class Pix2PixGame(Game):
         d_norm: Its norm; None for the published batch norm, or for instance norm where there is a
             gradient penalty, which looks at each image alone.
         spectral: Divide its weights by their largest singular value. Miyato et al. 2018.
+        d_crop: Side in pixels of the window, at a random place each step, that the discriminator
+            judges; 0 judges whole chips. It judges patches either way, so a window is a smaller
+            sample of the same, and cheaper.
         pretrained: Whether the backbone starts from ImageNet weights, or a file of weights.
 
     Raises:
@@ -96,6 +99,7 @@ class Pix2PixGame(Game):
         d_depth: int = 3,
         d_norm: str | None = None,
         spectral: bool = False,
+        d_crop: int = 0,
         pretrained: bool | str | Path = True,
     ):
         if penalty_weight is None:
@@ -105,10 +109,16 @@ class Pix2PixGame(Game):
         generator = kind_of(generator, backbone)
         settings = given(locals())
         check_sizes(settings)
+        if 0 < d_crop < 2 ** (d_depth + 3):
+            raise SettingError(
+                f"d_crop={d_crop} is less than the discriminator needs; give 0 for whole chips, or "
+                f"{2 ** (d_depth + 3)} or more with d_depth={d_depth}"
+            )
         check_weights(["l1_weight", "penalty_weight", "colour_balance"], settings)
         super().__init__()
         self.settings = settings
         self.l1_weight, self.penalty_weight = l1_weight, penalty_weight
+        self.d_crop = d_crop
         self.adversarial = adversarial_loss(adversarial)
         G = make_generator(
             generator, in_channels, out_channels, backbone=backbone, pretrained=pretrained,
@@ -144,7 +154,8 @@ class Pix2PixGame(Game):
     def generator_loss(self, out: Pair) -> Terms:
         """Terms ``adversarial`` and ``l1``; eq. 4."""
         with frozen(self.discriminators):
-            logits = self.judge(out.source, out.fake)
+            seen = self._judged(out)
+            logits = self.judge(seen.source, seen.fake)
         return {
             "adversarial": self.adversarial.generator(logits),
             "l1": self.l1_weight * self.difference(out),
@@ -160,6 +171,7 @@ class Pix2PixGame(Game):
 
     def discriminator_loss(self, out: Pair) -> Terms:
         """Term ``discriminator``, and ``penalty`` where it has a weight."""
+        out = self._judged(out)
         fake = out.fake.detach()
         real_logits, fake_logits = self.judge(out.source, out.target), self.judge(out.source, fake)
         terms = {"discriminator": self.adversarial.discriminator(real_logits, fake_logits)}
@@ -167,6 +179,16 @@ class Pix2PixGame(Game):
             judge = partial(self.judge, out.source)
             terms["penalty"] = self.penalty_weight * penalty(judge, out.target, fake)
         return terms
+
+    def _judged(self, out: Pair) -> Pair:
+        """What the discriminator gets to see: all of it, or a window."""
+        height, width = out.fake.shape[-2:]
+        if not self.d_crop or self.d_crop >= min(height, width):
+            return out
+        top = int(torch.randint(height - self.d_crop + 1, ()))
+        left = int(torch.randint(width - self.d_crop + 1, ()))
+        rows, cols = slice(top, top + self.d_crop), slice(left, left + self.d_crop)
+        return Pair(*(images[..., rows, cols] for images in out))
 
 
 def _weighted_colours(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -9,6 +13,7 @@ import torch
 
 from ..errors import SettingError
 
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # as malloc.h numbers them
 _CPU_PROBES = ("_is_avx512_bf16_supported", "_is_amx_tile_supported", "_is_amx_bf16_supported")
 
 
@@ -80,3 +85,24 @@ def cpu_has_bfloat16() -> bool:
     with cpuinfo.open(encoding="utf-8", errors="replace") as lines:
         flags = next((line for line in lines if line.startswith("flags")), "")
     return not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags.split())
+
+
+@contextmanager
+def reused_memory() -> Iterator[None]:
+    """Keep what tensors free for the next ones, on Linux with glibc; elsewhere nothing changes.
+
+    By itself glibc hands each large tensor back to the system, which clears every page of the
+    next one. Training steps ask for the same sizes over and over.
+    """
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if not hasattr(libc, "mallopt") or not hasattr(libc, "malloc_trim"):
+        yield
+        return
+    libc.mallopt(_MMAP_THRESHOLD, 2**31 - 1)
+    libc.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+    try:
+        yield
+    finally:
+        libc.mallopt(_MMAP_THRESHOLD, 2**25)  # as far as glibc goes by itself
+        libc.mallopt(_TRIM_THRESHOLD, 2**26)
+        libc.malloc_trim(0)

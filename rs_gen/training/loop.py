@@ -18,7 +18,7 @@ from fastai.learner import Learner
 from torch import Tensor, nn
 
 from ..errors import SettingError, TrainingError
-from ..networks.device import autocast_dtype, pick_device
+from ..networks.device import autocast_dtype, pick_device, reused_memory
 from .callbacks import (
     Anneal,
     Clip,
@@ -88,7 +88,8 @@ class GameLearner(Learner):
         """Train from where the run stands to its end."""
         self._started = _clock(self.recipe)
         try:
-            self.fit(self.recipe.last_epoch)
+            with reused_memory():
+                self.fit(self.recipe.last_epoch)
         finally:
             for part in self.cbs:
                 if isinstance(part, Part):

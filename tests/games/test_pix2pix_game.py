@@ -120,3 +120,32 @@ def test_a_palette_is_kept_with_the_settings_and_not_with_the_weights():
 def test_a_palette_that_can_not_balance_is_refused(settings, text):
     with pytest.raises(SettingError, match=text):
         balanced(**settings)
+
+
+def test_discriminators_judge_a_window_of_all_three_images(monkeypatch):
+    game = create_game("pix2pix", in_channels=1, out_channels=1, width=4, depth=5, d_width=4,
+                       d_crop=64)  # fmt: skip
+    place = torch.arange(96 * 96.0).reshape(1, 1, 96, 96)
+    seen = []
+    monkeypatch.setattr(game, "judge", lambda a, b: (seen.append((a, b)), b.mean((1, 2, 3)))[1])
+    torch.manual_seed(0)
+    out = Pair(place, place.clone(), place.clone().requires_grad_())
+    game.discriminator_loss(out)
+    terms = game.generator_loss(out)
+    assert [a.shape[-2:] for pair in seen for a in pair] == [(64, 64)] * 6
+    assert all(torch.equal(a, b) for a, b in seen)  # each pair from one place
+    assert not torch.equal(seen[0][0], seen[2][0])  # another place at the next call
+    assert terms["l1"] == 0  # the whole chip is compared, and is equal
+    terms["adversarial"].backward()
+
+
+def test_chips_smaller_than_the_window_are_judged_whole():
+    game = create_game("pix2pix", in_channels=1, out_channels=1, width=4, depth=5, d_width=4,
+                       d_crop=64)  # fmt: skip
+    out = game(torch.zeros(1, 1, 64, 64), torch.zeros(1, 1, 64, 64))
+    assert game._judged(out) is out
+
+
+def test_a_window_smaller_than_the_discriminator_is_refused():
+    with pytest.raises(SettingError, match="d_crop=32 is less than the discriminator needs; give"):
+        create_game("pix2pix", in_channels=1, out_channels=1, d_crop=32)

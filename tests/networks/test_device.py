@@ -1,5 +1,7 @@
 """The device and the precision are decided in one place, and refusals say why."""
 
+import sys
+
 import pytest
 import torch
 
@@ -44,3 +46,21 @@ def test_an_old_cuda_device_trains_in_float32_and_says_so_when_asked(monkeypatch
 def test_an_unknown_precision_is_refused():
     with pytest.raises(SettingError, match="mixed_precision='half'; there are 'auto'"):
         device.autocast_dtype("cpu", "half")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc is on Linux")
+def test_memory_of_large_tensors_is_used_again_and_given_back_at_the_end():
+    resource = pytest.importorskip("resource")
+
+    def faults() -> int:
+        torch.zeros(1)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(5):
+            torch.zeros(2**24).add_(1)  # 64 MB
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    usual = faults()
+    with device.reused_memory():
+        faults()
+        assert faults() < usual / 4
+    assert faults() > usual / 4
