@@ -49,7 +49,11 @@ PAGES = {
         "Data",
         "From a folder of chips to batches that a model is trained with.",
         {
-            "data.databunch": "prepare_data DataBunch usual_workers",
+            "data.databunch": "prepare_data DataBunch",
+            "data.imagebunch": "ImageBunch",
+            "data.image_options": "ImageOptions",
+            "data.images": "Images",
+            "data.bunch": "Bunch usual_workers",
             "data.side": "Side",
             "data.transforms": "Augment Jitter",
             "data.show": "grid_figure",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..errors import LayoutError
 from .files import list_folders, list_images, some
-from .index import read_rows
+from .index import read_card, read_rows
 from .reading import size_of
 from .splits import Found, Sides
 
@@ -22,6 +22,9 @@ def find(root: Path, kind: str | None) -> Found | None:
     splits = {name: _SPLIT_NAMES[name.lower()] for name in folders if name.lower() in _SPLIT_NAMES}
     if not flat and "train" in splits.values():
         return _with_splits(root, splits, kind)
+    if flat and kind is None and (read_card(root) or {}).get("style") == "classes":
+        flat = []  # a mosaic or a preview beside the class folders of an export
+        return _classes(root, {"train": [n for n in list_images(root) if "/" in n]}, kind)
     if flat and kind != "classes":
         return _flat("flat", root, {"train": (flat, [])}, kind)
     if folders == ["images"] or (kind == "single" and folders):

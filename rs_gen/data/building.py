@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..chips.facts import facts_of
-from ..chips.index import read_card, size_of
+from ..chips.index import size_of
 from ..chips.layouts import Layout
-from ..errors import ChipError, SettingError, UnknownNameError, ValueRangeError
-from ..raster.reader import RasterReader
+from ..errors import ChipError, SettingError
 from .cache import ChipCache, nbytes
 from .datasets import Chips, ChipSet, Files, Paired, Unpaired, one_colour, unequal
 from .finding import Division, Part, common_size
+from .knowing import Known, know
 from .options import Options
 from .side import Side
 from .transforms import Augment
@@ -73,15 +72,6 @@ class Built:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Known:
-    """One side: what it is, which bands of its files that takes, and the sizes found."""
-
-    side: Side
-    bands: tuple[int, ...] | None
-    sizes: tuple[tuple[int, int], ...]
-
-
 def build(layout: Layout, division: Division, wish: Wish) -> Built:
     """Both datasets.
 
@@ -92,13 +82,20 @@ def build(layout: Layout, division: Division, wish: Wish) -> Built:
     """
     # The facts are those of the chips that are trained on.
     layout = replace(layout, a=division.train.a, b=() if _aligned(layout) else division.train.b)
-    known = [_know(layout, side, wish) for side in ("a", "b")]
+    known = [
+        know(
+            layout, side, bands=bands, fit=wish.options.stretch_of(side),
+            sample=wish.options.sample, seed=wish.seed,
+        )
+        for side, bands in zip("ab", wish.bands, strict=True)
+    ]  # fmt: skip
     if wish.kind == "Pix2Pix" and not _aligned(layout):
         _refuse_unequal(division.train)
     size, note = common_size([s for k in known for s in k.sizes], wish.size)
     parts = [division.train, division.valid]
     sides = [_chips(part, known, size, _aligned(layout)) for part in parts]
-    cached = _cache([chips.files for pair in sides for chips in pair], known, wish.limit)
+    files = [chips.files for pair in sides for chips in pair]
+    cached = keep_decoded(files, known * 2, wish.limit)
     rare, few = _rare(sides[0], wish)
     share = wish.options.rare_share()
     make = Paired if wish.kind == "Pix2Pix" else Unpaired
@@ -126,16 +123,16 @@ def summary(data: DataBunch) -> str:
     """What was found and how it is used, one line a thing."""
     layout, built, division = data.layout, data._built, data._division
     train, valid = (
-        _counted(len(part.a), "pair") if built.train.paired else f"{len(part.a)} A, {len(part.b)} B"
+        counted(len(part.a), "pair") if built.train.paired else f"{len(part.a)} A, {len(part.b)} B"
         for part in (division.train, division.valid)
     )
     lines = [
         f"DataBunch for {data.kind}: {train} to train on, {valid} to validate with",
         f"folder      {layout.root} (layout {layout.name}, {layout.kind})",
         f"split       {division.how}",
-        f"chips       {_sizes(built.sizes)}{_cut(built, data.chip_size)}",
-        f"source A    {data.a}; {_stretch(data.a)}",
-        f"target B    {data.b}; {_stretch(data.b)}",
+        f"chips       {spoken_sizes(built.sizes)}{_cut(built, data.chip_size)}",
+        f"source A    {data.a}; {spoken_stretch(data.a)}",
+        f"target B    {data.b}; {spoken_stretch(data.b)}",
         f"batches     {len(data.train)} of {data.batch_size} an epoch, {_augment(built.train)}",
         f"            seed {data.seed}, {data.train.batches.num_workers} workers, device "
         f"{data.device}, {'chips kept in memory' if built.cached else 'chips read as needed'}",
@@ -144,80 +141,9 @@ def summary(data: DataBunch) -> str:
     return "\n".join(lines)
 
 
-def _counted(count: int, thing: str) -> str:
-    return f"{count} {thing}{'' if count == 1 else 's'}"
-
-
-def _know(layout: Layout, side: str, wish: Wish) -> _Known:
-    bands, fit = wish.bands["ab".index(side)], wish.options.stretch_of(side)
-    card = read_card(layout.root)
-    stored = card is not None and bool(card.get(side)) and fit.preset is None
-    path = layout.a[0] if side == "a" or _aligned(layout) else layout.b[0]
-    names = tuple(card[side]["names"]) if stored and card else None
-    indices = _indices(bands, side, path, names)
-    try:
-        facts = facts_of(
-            layout,
-            side,
-            stretch=fit.preset,
-            bands=None if stored else indices,
-            sample=wish.options.sample,
-            seed=wish.seed,
-            **(fit.options or {}),
-        )
-    except ValueRangeError as error:
-        raise ValueRangeError(f"side {side.upper()}: {error}") from error
-    found = Side.from_dict(facts.to_side())
-    if stored and indices is not None:
-        found = found.bands(indices)
-    if fit.stretch is not None:
-        found = _stretched(found, fit.stretch, indices, side)
-    return _Known(found, indices, facts.sizes or (size_of(path),))
-
-
-def _stretched(side: Side, stretch, indices: tuple[int, ...] | None, name: str) -> Side:
-    if len(stretch) != side.count and indices is not None and len(stretch) > max(indices):
-        stretch = stretch.bands(indices)
-    if len(stretch) != side.count:
-        raise SettingError(
-            f"the stretch given for side {name.upper()} has {len(stretch)} bands but its chips "
-            f"have {side.count}"
-        )
-    return replace(side, stretch=stretch)
-
-
-def _indices(
-    bands: Sequence[int | str] | None, side: str, path: Path, names: tuple[str, ...] | None
-) -> tuple[int, ...] | None:
-    """Bands as indices from 0.
-
-    Raises:
-        SettingError: There is no band of that index, or ``bands`` is not a list.
-        UnknownNameError: There is no band of that name.
-    """
-    if bands is None:
-        return None
-    if isinstance(bands, str | int) or not len(bands):
-        option = "bands" if side == "a" else "bands_b"
-        raise SettingError(f"{option}={bands!r} is not a list of bands, such as [0, 1, 2]")
-    if names is None:
-        with RasterReader(path) as reader:
-            names = reader.names
-    return tuple(_index(band, names, side) for band in bands)
-
-
-def _index(band: int | str, names: tuple[str, ...], side: str) -> int:
-    if isinstance(band, str):
-        lower = [name.casefold() for name in names]
-        if band.casefold() not in lower:
-            raise UnknownNameError(f"band of side {side.upper()}", band, names)
-        return lower.index(band.casefold())
-    if not 0 <= band < len(names):
-        raise SettingError(
-            f"side {side.upper()} has no band {band}; its {len(names)} bands are 0 to "
-            f"{len(names) - 1} ({', '.join(names)})"
-        )
-    return int(band)
+def counted(count: int, thing: str, things: str | None = None) -> str:
+    """A number with its noun, such as "3 pairs"; ``things`` where an s is not all there is."""
+    return f"{count} {thing if count == 1 else things or thing + 's'}"
 
 
 def _refuse_unequal(part: Part) -> None:
@@ -228,10 +154,10 @@ def _refuse_unequal(part: Part) -> None:
             raise ChipError(unequal(a, sizes[0], b, sizes[1]))
 
 
-def _chips(part: Part, known: list[_Known], size: int, aligned: bool) -> tuple[Chips, Chips]:
+def _chips(part: Part, known: list[Known], size: int, aligned: bool) -> tuple[Chips, Chips]:
     last: list = []
 
-    def one(paths: tuple[Path, ...], of: _Known, half: int) -> Chips:
+    def one(paths: tuple[Path, ...], of: Known, half: int) -> Chips:
         files = Files(
             paths,
             of.side.count,
@@ -245,10 +171,16 @@ def _chips(part: Part, known: list[_Known], size: int, aligned: bool) -> tuple[C
     return one(part.a, known[0], 0), one(part.b, known[1], 1)
 
 
-def _cache(files: list[Files], known: list[_Known], limit: int) -> bool:
-    """Give all chips a place in memory, if they fit there."""
+def keep_decoded(files: Sequence[Files], known: Sequence[Known], limit: int) -> bool:
+    """Give all chips a place in memory, if they fit into ``limit`` bytes; True where they do.
+
+    Args:
+        files: Sets of chips.
+        known: What each of them is.
+        limit: For all of them together.
+    """
     shapes = []
-    for one, of in zip(files, known * 2, strict=True):
+    for one, of in zip(files, known, strict=True):
         if len(of.sizes) != 1:
             return False
         width, height = of.sizes[0]
@@ -285,7 +217,8 @@ def _aligned(layout: Layout) -> bool:
     return layout.kind == "aligned"
 
 
-def _sizes(sizes: tuple[tuple[tuple[int, int], ...], ...]) -> str:
+def spoken_sizes(sizes: tuple[tuple[tuple[int, int], ...], ...]) -> str:
+    """The (width, height) found on each side, in words."""
     found = list(dict.fromkeys(size for side in sizes for size in side))
     shown = ", ".join(f"{w} x {h}" for w, h in found[:4])
     return f"{shown}{' and more' if len(found) > 4 else ''} px"
@@ -298,7 +231,8 @@ def _cut(built: Built, size: int) -> str:
     return f", cut to {size} px {how}"
 
 
-def _stretch(side: Side) -> str:
+def spoken_stretch(side: Side) -> str:
+    """The ends of a side's stretch, in words."""
     ends = ", ".join(
         f"{low:.6g}..{high:.6g}"
         for low, high in zip(side.stretch.low[:4], side.stretch.high[:4], strict=True)

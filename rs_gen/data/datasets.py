@@ -19,7 +19,7 @@ from .cache import ChipCache
 from .draws import Order, dice
 from .loader import Draw
 from .side import Side
-from .transforms import Augment, crop, dihedral
+from .transforms import Augment, averaged, crop, dihedral
 
 FLAT_SHARE = 0.95  # of a chip's pixels near its median colour make it a one-colour chip
 FLAT_NEAR = 0.04  # encoded units, five levels of 8 bits: what JPEG does to one colour
@@ -111,21 +111,22 @@ class Chips:
         files: The chips as they are stored.
         side: What they are, with their stretch.
         size: Side of what a network reads, in pixels.
+        shrink: Pixels averaged into one, down and across, before a chip is cut.
     """
 
-    def __init__(self, files: Files, side: Side, size: int):
-        self.files, self.side, self.size = files, side, size
+    def __init__(self, files: Files, side: Side, size: int, *, shrink: int = 1):
+        self.files, self.side, self.size, self.shrink = files, side, size, shrink
 
     def __len__(self) -> int:
         return len(self.files)
 
     def stored(self, index: int) -> np.ma.MaskedArray:
-        """(C, H, W) stored values of a whole chip.
+        """(C, H, W) stored values of a whole chip, after ``shrink``.
 
         Raises:
             ChipError: It can't be used; see ``Files.read``, and: it is smaller than ``size``.
         """
-        chip = self.files.read(index)
+        chip = averaged(self.files.read(index), self.shrink)
         height, width = chip.shape[1:]
         if min(height, width) < self.size:
             raise ChipError(

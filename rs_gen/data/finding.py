@@ -75,7 +75,8 @@ def find(path: str | Path, kind: str | None) -> tuple[Layout, str]:
         what = "class folders" if layout.kind == "classes" else "single images"
         raise LayoutError(
             f"{layout.root} holds {what} with no other side to translate to; image translation "
-            "needs two folders such as train_a and train_b, or images with A and B side by side"
+            "needs two folders such as train_a and train_b, or images with A and B side by side. "
+            "To generate images from one side, pass dataset_type='ImageGeneration'"
         )
     return layout, kind or _KINDS[layout.kind]
 

@@ -13,13 +13,14 @@ from ..raster.values import Stretch
 from .loader import check_whole
 
 #: dataset_type in any case, also by arcgis.learn's names -> kind of a DataBunch.
-KINDS = {"pix2pix": "Pix2Pix", "cyclegan": "CycleGAN", "export_tiles": "Pix2Pix"}
-_SHOWN = ("CycleGAN", "Pix2Pix", "Export_Tiles")
+KINDS = {"pix2pix": "Pix2Pix", "cyclegan": "CycleGAN", "export_tiles": "Pix2Pix",
+         "imagegeneration": "ImageGeneration"}  # fmt: skip
+_SHOWN = ("CycleGAN", "Pix2Pix", "Export_Tiles", "ImageGeneration")
 RARE_SHARE = 0.25  # of the one-colour chips in an epoch, when balance is just True
 
 #: Words of arcgis.learn that have no twin here -> what to do instead.
 _ELSEWHERE = {
-    "resize_to": "chips are cut, never resampled; use chip_size",
+    "resize_to": "chips are cut, not resampled; use chip_size (image generation knows shrink= too)",
     "class_mapping": "image translation knows no classes; leave it out",
     "collate_fn": "batches are stacked chips; leave it out",
     "imagery_type": "bands are named by the chips; choose some with bands=",
@@ -28,6 +29,14 @@ _ELSEWHERE = {
     "test_path": "use valid_path",
     "norm_pct": "use sample, the number of chips to fit the stretch to",
     "n_workers": "use num_workers",
+    **dict.fromkeys(
+        ("classes", "n_per_class", "shrink", "epoch_items"),
+        "it is for dataset_type='ImageGeneration'",
+    ),
+    **dict.fromkeys(
+        ("bands_b", "a_stretch", "b_stretch", "valid", "jitter", "balance", "drop_last"),
+        "it is for translation from one side to another (Pix2Pix, CycleGAN)",
+    ),
 }
 
 
@@ -58,10 +67,7 @@ class Options:
         Raises:
             SettingError: One is unknown (the nearest known is named), or a value can't work.
         """
-        known = [field.name for field in fields(cls)]
-        for name in given:
-            if name not in known:
-                raise SettingError(_unknown(name, known))
+        refuse_unknown(given, [field.name for field in fields(cls)])
         options = cls(**given)
         check_whole("sample", options.sample, 1)
         if options.num_workers is not None:
@@ -93,19 +99,7 @@ class Options:
         name = f"{side}_stretch"
         given = getattr(self, name)
         given, name = (self.stretch, "stretch") if given is None else (given, name)
-        if given is None or isinstance(given, str):
-            return Fit(preset=given)
-        if isinstance(given, Stretch):
-            return Fit(stretch=given)
-        if isinstance(given, Mapping) and "low" in given:
-            return Fit(stretch=Stretch.from_dict(given))
-        if isinstance(given, Mapping) and "preset" in given:
-            rest = {key: value for key, value in given.items() if key != "preset"}
-            return Fit(preset=given["preset"], options=rest)
-        raise SettingError(
-            f"{name}={given!r} is neither a preset's name, a Stretch, nor a dict such as "
-            "{'preset': 'percentile', 'cut': 2}"
-        )
+        return fit_of(name, given)
 
 
 @dataclass(frozen=True)
@@ -115,6 +109,38 @@ class Fit:
     stretch: Stretch | None = None
     preset: str | None = None
     options: Mapping[str, Any] | None = None
+
+
+def fit_of(name: str, given: object) -> Fit:
+    """How a stretch is made, from what the option ``name`` was given.
+
+    Raises:
+        SettingError: It is neither a Stretch, nor a preset, nor a dict of one of them.
+    """
+    if given is None or isinstance(given, str):
+        return Fit(preset=given)
+    if isinstance(given, Stretch):
+        return Fit(stretch=given)
+    if isinstance(given, Mapping) and "low" in given:
+        return Fit(stretch=Stretch.from_dict(given))
+    if isinstance(given, Mapping) and "preset" in given:
+        rest = {key: value for key, value in given.items() if key != "preset"}
+        return Fit(preset=given["preset"], options=rest)
+    raise SettingError(
+        f"{name}={given!r} is neither a preset's name, a Stretch, nor a dict such as "
+        "{'preset': 'percentile', 'cut': 2}"
+    )
+
+
+def refuse_unknown(given: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Make sure that every option given is one of those known.
+
+    Raises:
+        SettingError: One is not; the nearest known is named, or what to do instead.
+    """
+    for name in given:
+        if name not in known:
+            raise SettingError(_unknown(name, known))
 
 
 def kind_of(dataset_type: str | None) -> str | None:

@@ -44,6 +44,27 @@ def crop(pixels: np.ndarray, size: int, at: tuple[float, float] = (0.5, 0.5)) ->
     return pixels[..., top : top + size, left : left + size]
 
 
+def averaged(pixels: np.ma.MaskedArray, factor: int) -> np.ma.MaskedArray:
+    """(C, H, W) stored values with ``factor`` x ``factor`` pixels averaged into one.
+
+    Of measured pixels only; where none of them was, the mean is masked too. Rows and columns that
+    do not fill a last pixel are left out. Kept as floats, so nothing is rounded.
+
+    Args:
+        pixels: (C, H, W).
+        factor: 1 or more; 1 changes nothing.
+    """
+    if factor == 1:
+        return pixels
+    bands, height, width = pixels.shape
+    rows, cols = height // factor, width // factor
+    cut = pixels[:, : rows * factor, : cols * factor]
+    blocks = cut.reshape(bands, rows, factor, cols, factor)
+    narrow = pixels.dtype.itemsize <= 2 or pixels.dtype == np.float32
+    mean = np.ma.MaskedArray(blocks).mean(axis=(2, 4), dtype="float64")
+    return mean.astype("float32" if narrow else "float64")
+
+
 @dataclass(frozen=True)
 class Jitter:
     """How far the values of a source may wander, so that a model meets other light and haze.

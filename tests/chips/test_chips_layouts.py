@@ -218,6 +218,15 @@ def test_loose_images_are_no_class(empty_files):
         find_layout(empty_files("1.jpg", "Forest/2.jpg"), "classes")
 
 
+def test_a_picture_beside_exported_class_folders_is_no_chip(empty_files):
+    folder = empty_files("forest/1.tif", "river/2.tif")
+    Image.new("RGB", (8, 8)).save(folder / "preview.png")
+    assert find_layout(folder).kind == "single"
+    write_card(folder, {"style": "classes"})
+    layout = find_layout(folder)
+    assert (layout.kind, layout.classes, len(layout.a)) == ("classes", ("forest", "river"), 2)
+
+
 def test_reading_leaves_a_folder_as_it_was(tmp_path, empty_files):
     root = empty_files(*_both("train_a", "train_b"))
     write_index(root, [{"stem": "0", "a": "train_a/0.tif", "split": "train",

@@ -81,3 +81,36 @@ def chip():
 def write_chip():
     """The function that writes a chip."""
     return write
+
+
+@pytest.fixture
+def make_classes(tmp_path):
+    """A function that writes folders of chips, such as ``{"forest": 4}``, and gives their root."""
+
+    def dataset(
+        counts: dict[str, int],
+        *,
+        name: str = "classes",
+        size: int | tuple[int, int] = 16,
+        bands: int = 3,
+        dtype: str = "uint8",
+        suffix: str = ".png",
+        apart: bool = True,
+    ) -> Path:
+        root, number = tmp_path / name, 0
+        height, width = (size, size) if isinstance(size, int) else size
+        for folder, count in counts.items():
+            for i in range(count):
+                number += 1
+                place = Affine(10, 0, 5e5 + (1000 * number if apart else 0), 0, -10, 5e6)
+                chip = draw(number, bands, height, width, dtype)
+                write(root / folder / f"{i:03d}{suffix}", chip, transform=place)
+        return root
+
+    return dataset
+
+
+@pytest.fixture
+def classes_of(make_classes):
+    """The same for plain chips: ``classes_of(forest=4, river=2)``."""
+    return lambda name="classes", **counts: make_classes(counts, name=name)

@@ -69,7 +69,8 @@ def test_dataset_types_have_the_names_that_users_know():
 def test_an_unknown_dataset_type_is_answered_with_the_known_ones():
     with pytest.raises(
         SettingError,
-        match=r"'pixpix' is unknown; there are CycleGAN, Pix2Pix, Export_Tiles "
+        match=r"'pixpix' is unknown; there are CycleGAN, Pix2Pix, Export_Tiles, "
+        r"ImageGeneration "
         r"\(did you mean Pix2Pix\?\)",
     ):
         kind_of("pixpix")

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rs_gen.data.draws import dice
-from rs_gen.data.transforms import Augment, Jitter, crop, dihedral
+from rs_gen.data.transforms import Augment, Jitter, averaged, crop, dihedral
 from rs_gen.errors import SettingError
 
 
@@ -116,3 +116,20 @@ def test_all_eight_turns_are_drawn_and_none_without_augmentation():
     assert drawn == set(range(8))
     assert {Augment.none().place(dice(0, i)) for i in range(20)} == {(0, (0.5, 0.5))}
     assert {Augment().without_turns().place(dice(0, i))[0] for i in range(20)} == {0}
+
+
+def test_an_average_is_of_measured_pixels_and_keeps_fractions():
+    pixels = np.ma.MaskedArray([[[1, 2, 9], [4, 100, 9], [7, 7, 9]]], dtype="uint16")
+    pixels[0, 1, 1] = np.ma.masked
+    assert averaged(pixels, 1) is pixels
+    mean = averaged(pixels, 2)
+    assert mean.shape == (1, 1, 1)
+    assert mean[0, 0, 0] == pytest.approx(7 / 3)
+    assert mean.dtype == np.float32
+    pixels[:, :2, :2] = np.ma.masked
+    assert np.ma.getmaskarray(averaged(pixels, 2)).all()
+
+
+def test_an_average_of_wide_integers_keeps_their_steps():
+    pixels = np.ma.MaskedArray(np.full((1, 2, 2), 2**31 - 1, "int32"))
+    assert averaged(pixels, 2)[0, 0, 0] == 2**31 - 1
