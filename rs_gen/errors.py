@@ -20,6 +20,12 @@ class RSGenError(Exception):
 
     code = 1
 
+    @property
+    def remedy(self) -> str:
+        """What would be right: what the text says behind its last semicolon, if it has one."""
+        _, mark, last = str(self).rpartition("; ")
+        return last if mark else ""
+
 
 class RasterError(RSGenError, OSError):
     """A raster can't be read or written: missing, broken, or not georeferenced as needed."""

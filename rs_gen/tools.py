@@ -44,6 +44,10 @@ def quiet(items: Iterable, total: int | None = None, label: str = "") -> Iterabl
     return items
 
 
+def silent(role: str, path: Path) -> None:
+    """A ``tell`` that tells nobody of a file that was written besides the result."""
+
+
 def export_chips(
     source: Annotated[Path, Input("Raster, or folder of rasters, to translate from.", "raster")],
     target: Annotated[Path, Input("Raster or folder that shows the wanted look.", "raster")],
@@ -197,6 +201,7 @@ def translate(
     ] = "warn",
     *,
     progress: Callable[..., Iterable] = quiet,
+    tell: Callable[[str, Path], object] = silent,
 ) -> Path:
     """Translate a raster with a trained model, without seams and in bounded memory.
 
@@ -223,6 +228,7 @@ def translate(
             area_mode=area_mode, resample=resample,
             device=device or None, overwrite=overwrite, progress=progress,
         )  # fmt: skip
+        tell("trust", beside(out))
     return out
 
 
@@ -283,6 +289,7 @@ def translate_batch(
     device: Device = "",
     *,
     progress: Callable[..., Iterable] = quiet,
+    tell: Callable[[str, Path], object] = silent,
 ) -> Path | dict[str, Any]:
     """Translate a folder of rasters, or a huge one, as a job that can be stopped and goes on.
 
@@ -295,6 +302,7 @@ def translate_batch(
         return status_of(out)
     from .translate.batch import Batch
     from .translate.estimate import estimate
+    from .translate.status import finished
 
     options = {
         "tile_size": tile_size, "batch_size": batch_size,
@@ -309,10 +317,13 @@ def translate_batch(
     )  # fmt: skip
     if dry_run:
         return estimate(batch, workers)
-    return batch.run(
+    folder = batch.run(
         workers=workers, scheduler=scheduler, resume=resume, only_failed=only_failed,
         redo_changed=redo_changed, allow_gaps=allow_gaps, overwrite=overwrite, progress=progress,
     )  # fmt: skip
+    for path in finished(folder):
+        tell("raster", path)
+    return folder
 
 
 def evaluate(

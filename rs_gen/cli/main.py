@@ -1,16 +1,15 @@
 """The ``rs-gen`` command, generated from ``tools.py``. No logic of its own.
 
-Exit codes: 0 done; 1 an error that names its remedy; 2 a misspelt command line; 3 a job is over and
-some of it failed, the rest is there; 130 stopped by Ctrl-C, SIGTERM or a closed pipe. Anything else
-is a fault of ours and shows a traceback.
+Exit codes: 0 done; 1 an error that names its remedy, or a fault of ours with its traceback; 2 a
+misspelt command line; 3 a job is over and some of it failed, the rest is there; 130 stopped by
+Ctrl-C, SIGTERM, Ctrl-Break, a closed pipe, or the end of standard input where a host asked for it.
 """
 
 from __future__ import annotations
 
 import json
-import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +18,37 @@ import click
 from .. import __version__
 from ..errors import Cancelled, RSGenError
 from ..tools import TOOLS, Parameter, parameters, summary
-from .screen import JsonScreen, Screen, TextScreen
+from .screen import JsonScreen, Made, Screen, TextScreen
+from .stopping import listen
 
 
 def main() -> None:
     """Run the command line."""
-    signal.signal(signal.SIGTERM, _stop)
-    cli()
+    listen()
+    if "--json" not in sys.argv:
+        cli()
+    try:
+        sys.exit(cli.main(prog_name="rs-gen", standalone_mode=False))
+    except click.UsageError as error:
+        name = error.ctx.info_name if error.ctx and error.ctx.parent else ""
+        JsonScreen(name or "").misspelt(error.format_message())
+        sys.exit(2)
 
 
 def command(name: str, tool: Callable[..., Any]) -> click.Command:
     """A click command that runs a tool and says where the result is."""
-    takes_progress = "progress" in (tool.__kwdefaults__ or {})
+    wanted = set(tool.__kwdefaults__ or {})
 
     def run(as_json: bool, **values: Any) -> None:
         screen: Screen = JsonScreen(name) if as_json else TextScreen(name)
-        hooks = {"progress": screen.progress} if takes_progress else {}
-        sys.exit(_guarded(screen, lambda: tool(**values, **hooks)))
+        told: list[Made] = []
+        hooks = {"progress": screen.progress, "tell": lambda *made: told.append(Made(*made))}
+
+        def work() -> tuple[Any, list[Made]]:
+            result = tool(**values, **{k: hook for k, hook in hooks.items() if k in wanted})
+            return result, [*told, *_made(tool, values, result)]
+
+        sys.exit(_guarded(screen, work))
 
     shown = click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON object a line.")
     return click.Command(
@@ -48,11 +61,17 @@ def command(name: str, tool: Callable[..., Any]) -> click.Command:
     )
 
 
-def _guarded(screen: Screen, work: Callable[[], Any]) -> int:
+def _made(tool: Callable[..., Any], values: Mapping[str, Any], result: Any) -> list[Made]:
+    """What a tool wrote where a parameter asked for it, besides its result."""
+    asked = [(p.name, values[p.name]) for p in parameters(tool) if p.input.kind.startswith("new ")]
+    return [Made(n, path) for n, path in asked if path and path != result and path.exists()]
+
+
+def _guarded(screen: Screen, work: Callable[[], tuple[Any, list[Made]]]) -> int:
     """Run a tool; show what came of it; the exit code."""
     try:
         with screen:
-            screen.done(work())
+            screen.done(*work())
     except (KeyboardInterrupt, Cancelled):
         screen.cancelled()
         return 130
@@ -62,11 +81,10 @@ def _guarded(screen: Screen, work: Callable[[], Any]) -> int:
     except RSGenError as error:
         screen.failed(error)
         return error.code
+    except Exception as error:
+        screen.crashed(error)
+        raise
     return 0
-
-
-def _stop(*_: Any) -> None:
-    raise KeyboardInterrupt
 
 
 def _click_parameter(p: Parameter) -> click.Parameter:

@@ -5,18 +5,34 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
+import platform
 import sys
 import time
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, NamedTuple, Protocol, TextIO
 
-from ..errors import RSGenError
+from .. import __version__
+from ..errors import Cancelled, RSGenError
 
+SCHEMA = "rs-gen/1"  # of the events, see events.schema.json
 _SHORT = 24  # characters; what is longer, such as a piece of advice, has a line to itself
 _SECONDS_BETWEEN = 0.2  # progress events a program gets; more would only slow the work
+
+
+class Made(NamedTuple):
+    """A file or folder that a tool wrote.
+
+    Attributes:
+        role: What it is for: ``trust``, or the name of the parameter that asked for it.
+        path: Where it lies.
+    """
+
+    role: str
+    path: Path
 
 
 class Screen(Protocol):
@@ -26,8 +42,8 @@ class Screen(Protocol):
         """Give the items on, and show how far they are."""
         ...
 
-    def done(self, result: Any) -> None:
-        """The tool ended well."""
+    def done(self, result: Any, made: Sequence[Made] = ()) -> None:
+        """The tool ended well; ``made`` are the files it wrote besides its result."""
         ...
 
     def cancelled(self) -> None:
@@ -36,6 +52,10 @@ class Screen(Protocol):
 
     def failed(self, error: RSGenError) -> None:
         """The tool ended with an error of ours."""
+        ...
+
+    def crashed(self, error: Exception) -> None:
+        """The tool ended with a fault of ours; its traceback follows."""
         ...
 
     def __enter__(self) -> Any: ...
@@ -107,7 +127,7 @@ class TextScreen(_Listening):
         else:
             print(line, file=sys.stderr)
 
-    def done(self, result: Any) -> None:
+    def done(self, result: Any, made: Sequence[Made] = ()) -> None:
         """Show the result."""
         print(result if isinstance(result, Path | str) else _as_text(result))
 
@@ -119,13 +139,21 @@ class TextScreen(_Listening):
         """Show the error."""
         print(f"Error: {error}", file=sys.stderr)
 
+    def crashed(self, error: Exception) -> None:
+        """Nothing: the traceback says it all."""
+
 
 class JsonScreen(_Listening):
-    """For a program: one JSON object a line on standard output."""
+    """For a program: one JSON object a line on standard output, as events.schema.json has them.
+
+    Raises:
+        Cancelled: From whatever is told once the reader has gone, which counts as a wish to stop.
+    """
 
     def __init__(self, name: str, stream: TextIO | None = None):
-        self._name, self._stream = name, stream or sys.stdout
-        self._emit("start", tool=name)
+        self._name, self._stream, self._gone = name, stream or sys.stdout, False
+        versions = {"rs_gen": __version__, "python": platform.python_version()}
+        self._emit("start", schema=SCHEMA, tool=name, versions=versions, pid=os.getpid())
 
     def progress(self, items: Iterable, total: int | None = None, label: str = "") -> Iterator:
         """Give the items on and tell how many are done, at most five times a second.
@@ -146,28 +174,47 @@ class JsonScreen(_Listening):
         held = {"values": {k: v for k, v in values.items() if _sayable(v)}} if values else {}
         self._emit("log", level=level, message=text, **held)
 
-    def done(self, result: Any) -> None:
-        """Show the result."""
+    def done(self, result: Any, made: Sequence[Made] = ()) -> None:
+        """Show the result, then what else was written."""
         if isinstance(result, Path):
-            self._emit("output", role="result", path=str(result))
+            self._emit("output", role="result", path=os.path.abspath(result))  # noqa: PTH100 - keeps links
         else:
             self._emit("output", role="report", value=result)
+        for role, path in made:
+            self._emit("output", role=role, path=os.path.abspath(path))  # noqa: PTH100
         self._emit("end", code=0)
 
     def cancelled(self) -> None:
-        """Say that the run was stopped."""
-        self._emit("cancelled")
-        self._emit("end", code=130)
+        """Say that the run was stopped, to whoever is still there."""
+        if not self._gone:
+            self._emit("cancelled")
+            self._emit("end", code=130)
 
     def failed(self, error: RSGenError) -> None:
         """Show the error."""
-        self._emit("error", type=type(error).__name__, message=str(error))
-        self._emit("end", code=error.code)
+        self._error(type(error).__name__, str(error), error.remedy, error.code)
+
+    def crashed(self, error: Exception) -> None:
+        """Show a fault of ours."""
+        text = f"{type(error).__name__}: {error}"
+        self._error(type(error).__name__, text, "report it with the traceback on stderr", 1)
+
+    def misspelt(self, text: str) -> None:
+        """Show what is wrong with the command line."""
+        self._error("UsageError", text, f"see rs-gen {self._name} --help".replace("  ", " "), 2)
+
+    def _error(self, kind: str, message: str, remedy: str, code: int) -> None:
+        self._emit("error", type=kind, message=message, remedy=remedy)
+        self._emit("end", code=code)
 
     def _emit(self, event: str, **held: Any) -> None:
-        line = json.dumps({"event": event, **held}, default=str)
-        self._stream.write(line + "\n")
-        self._stream.flush()
+        line = json.dumps(_plain_json({"event": event, **held}), default=str, allow_nan=False)
+        try:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+        except (OSError, ValueError) as error:  # on Windows a closed pipe is an invalid argument
+            self._gone = True
+            raise Cancelled("whoever read the output has gone") from error
 
 
 def _rich_bar() -> Any:
@@ -201,6 +248,15 @@ def _count(items: Iterable, total: int | None) -> int | None:
 def _sayable(value: Any) -> bool:
     """Whether JSON has a word for it: it knows neither NaN nor infinity."""
     return not isinstance(value, float) or math.isfinite(value)
+
+
+def _plain_json(value: Any) -> Any:
+    """The same with None for numbers that JSON has no word for."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain_json(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain_json(v) for v in value]
+    return value if _sayable(value) else None
 
 
 def _losses(items: Iterable) -> dict[str, float]:

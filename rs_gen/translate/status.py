@@ -54,6 +54,15 @@ def status(out: str | Path) -> dict[str, Any]:
         }
 
 
+def finished(out: str | Path) -> list[Path]:
+    """The rasters of a job that are whole, in its order."""
+    path = manifest_in(Path(out))
+    if path is None:
+        return []
+    with Manifest(path) as manifest:
+        return [Path(source.out) for source in manifest.sources("assembled")]
+
+
 def manifest_in(path: Path) -> Path | None:
     """The manifest of the job at a path, if there is one."""
     for candidate in (path, path / NAME, path / FOLDER / NAME):

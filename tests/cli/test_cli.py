@@ -89,7 +89,7 @@ def test_a_program_gets_one_json_object_a_line(tmp_path):
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     events = [json.loads(line) for line in done.stdout.splitlines()]
-    assert events[0] == {"event": "start", "tool": "export-chips"}
+    assert (events[0]["event"], events[0]["tool"]) == ("start", "export-chips")
     assert events[-1] == {"event": "end", "code": 0}
     (output,) = (e for e in events if e["event"] == "output")
     assert output["path"].endswith("c")
