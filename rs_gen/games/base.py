@@ -28,6 +28,16 @@ LIMITS: dict[str, tuple[int, int]] = {
     "d_depth": (1, 8),
     "d_crop": (0, 65_536),
     "pool": (0, 10_000),
+    "size": (8, 4096),
+    "classes": (0, 100_000),
+    "latent": (1, 4096),
+    "hidden": (1, 4096),
+    "match": (1, 4096),
+    "hops": (1, 16),
+    "fills": (0, 12),
+    "inner_steps": (0, 1000),
+    "inner_generator_steps": (0, 1000),
+    "adapt_steps": (0, 10_000),
 }
 
 

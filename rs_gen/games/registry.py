@@ -14,7 +14,10 @@ _G = TypeVar("_G", bound=type[Game])
 _games: dict[str, type[Game]] = {}
 
 # Games of this package, and the modules that register them when first asked for.
-_HOMES = {"pix2pix": "pix2pix", "cyclegan": "cyclegan"}
+_HOMES = {
+    name: name
+    for name in ("pix2pix", "cyclegan", "f2gan", "matchinggan", "dagan", "gmn", "figr", "dawson")
+}
 
 
 def register(name: str) -> Callable[[_G], _G]:
