@@ -145,7 +145,7 @@ class TestPresets:
         for presets in PRESETS.values():
             assert "published" in presets
             assert all(preset.about.endswith(".") for preset in presets.values())
-        assert preset_for("cyclegan", cuda=False) == "small"
+        assert preset_for("cyclegan", cuda=False) == "fast"
         assert preset_for("cyclegan", cuda=True) == "published"
         assert preset_for("pix2pix", cuda=False) == "fast"
 
