@@ -43,7 +43,8 @@ TEST = (ORIGIN[0] + 12_000, ORIGIN[1])  # the training place begins at ORIGIN
 WATER, BUILT = (1,), (5, 6, 7)
 TILE, OVERLAP = 256, 64
 KINDS = ("sampled", "regional", "exact")
-NETWORK = {"width": 16, "gen_blocks": 3, "d_width": 16, "lambda_identity": 0}
+NETWORK = {"width": 16, "blocks": 3, "d_width": 16, "lambda_identity": 0.0}
+TRAINING = {"lr": 5e-4, "betas": (0.5, 0.99), "schedule": "warmup_flat_linear"}
 WINDOW = 128  # px of the windows that are scored
 
 
@@ -142,10 +143,10 @@ def train(options: argparse.Namespace, name: str, chips: Path, minutes: float) -
         chips, "CycleGAN", chip_size=CHIP, batch_size=1, seed=options.seed,
         working_dir=options.out, **({"bands": [0]} if name == "sar" else {}),
     )  # fmt: skip
-    model = CycleGAN(data, **NETWORK)
+    model = CycleGAN(data, preset="small", **NETWORK, **TRAINING)
     watch = Stopwatch()
     model.fit(
-        max_minutes=minutes, preview=False, checkpoint=False,
+        max_minutes=minutes * CORES, budget="cpu", preview=False, checkpoint=False,
         valid_every=10**6, folder=options.out / f"{name}_training",
     )  # fmt: skip
     model.save(options.out / f"{name}_model", compute_metrics=False, overwrite=True)
@@ -352,7 +353,7 @@ def _options() -> argparse.Namespace:
         "--model", type=Path, default=None,
         help="a saved satellite to map model of this world, such as benchmarks.trust trains",
     )  # fmt: skip
-    parser.add_argument("--minutes", type=float, default=3, help="of training, each")
+    parser.add_argument("--minutes", type=float, default=3, help="on two cores, of each training")
     parser.add_argument("--threads", type=int, default=CORES)
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--only", default="", help="world training, world, sar training or sar")

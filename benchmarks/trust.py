@@ -22,6 +22,7 @@ import shapely
 import torch
 
 from benchmarks.common import CORES, Stopwatch, kept, machine
+from benchmarks.seams import NETWORK, TRAINING
 from rs_gen import CycleGAN, prepare_data
 from rs_gen.chips.export import export_chips
 from rs_gen.errors import RSGenWarning
@@ -127,7 +128,7 @@ def _fit(out: Path, path: Path, before: Path | None, minutes: float) -> dict[str
         export_chips(drawn["satellite"], drawn["map"], out / "chips", 128, overwrite=True)
     data = prepare_data(out / "chips", "CycleGAN", batch_size=1, seed=42, working_dir=out)
     if before is None:
-        made = CycleGAN(data, gen_blocks=3, width=16, d_width=16, lambda_identity=0)
+        made = CycleGAN(data, preset="small", **NETWORK, **TRAINING)
     else:
         made = CycleGAN.from_model(before, data)
     watch = Stopwatch()
