@@ -20,11 +20,10 @@ test-all: setup
 	@$(TESTS) $(PYTEST_ARGS)
 
 lint: setup
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/pyright
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 docs: setup
 	@$(BIN)/python scripts/reference.py
-	@$(BIN)/python scripts/arcgis.py help
 
 clean:
 	rm -rf .venv build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis demo

@@ -17,13 +17,16 @@ _HOMES = {
     "export_chips": "rs_gen.chips.export",
     "Pix2Pix": "rs_gen.models.pix2pix",
     "CycleGAN": "rs_gen.models.cyclegan",
+    "F2GAN": "rs_gen.models.f2gan",
+    **dict.fromkeys(("MatchingGAN", "DAGAN", "GMN", "FIGR", "DAWSON"), "rs_gen.models.relatives"),
     "load_model": "rs_gen.models.base",
     "Translator": "rs_gen.translate.translator",
     "RSGenError": "rs_gen.errors",
 }
 
-__all__ = ["CycleGAN", "DataBunch", "Pix2Pix", "RSGenError", "Translator", "__version__",
-           "export_chips", "load_model", "prepare_data"]  # fmt: skip
+__all__ = ["DAGAN", "DAWSON", "F2GAN", "FIGR", "GMN", "CycleGAN", "DataBunch", "MatchingGAN",
+           "Pix2Pix", "RSGenError", "Translator", "__version__", "export_chips", "load_model",
+           "prepare_data"]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
@@ -44,5 +47,7 @@ if TYPE_CHECKING:
     from .errors import RSGenError
     from .models.base import load_model
     from .models.cyclegan import CycleGAN
+    from .models.f2gan import F2GAN
     from .models.pix2pix import Pix2Pix
+    from .models.relatives import DAGAN, DAWSON, FIGR, GMN, MatchingGAN
     from .translate.translator import Translator

@@ -23,6 +23,7 @@ from .side import Side
 from .transforms import Augment
 
 if TYPE_CHECKING:
+    from .few_shot_bunch import FewShotBunch
     from .imagebunch import ImageBunch
 
 BATCH_SIZE = {"Pix2Pix": 4, "CycleGAN": 1}
@@ -39,7 +40,7 @@ def prepare_data(
     bands: Any = None,
     working_dir: str | Path | None = None,
     **options: Any,
-) -> DataBunch | ImageBunch:
+) -> DataBunch | ImageBunch | FewShotBunch:
     """A ``DataBunch`` from a folder of chips. The folder is only read.
 
     Any layout that :mod:`rs_gen.chips.layouts` knows is recognised: what ``export_chips`` and
@@ -48,8 +49,9 @@ def prepare_data(
     Args:
         path: Folder of the dataset.
         dataset_type: "Pix2Pix" (pairs; also as "Export_Tiles"), "CycleGAN" (two sides that
-            need not match) or "ImageGeneration" (class folders, or one folder of chips); None
-            lets the folder tell, between the first two.
+            need not match), "ImageGeneration" (class folders, or one folder of chips) or
+            "FewShot" (class folders, some of whose classes are kept for tests); None lets the
+            folder tell, between the first two.
         chip_size: Side of what a network reads, in pixels. Larger chips are cut: at random places
             in training, in the middle for validation. None takes the chips' own size, or where
             they differ or are not square the largest multiple of 4 that all of them hold.
@@ -57,7 +59,8 @@ def prepare_data(
             at least one chip. Used only where the dataset stores no split of its own (the split
             column of chips.gpkg, ``valid_a valid_b`` or test folders). Of unpaired data both sides
             are split, and of class folders each class.
-        batch_size: Items in a batch; None is 4 for pairs, 1 for CycleGAN, 32 for ImageGeneration.
+        batch_size: Items in a batch; None is 4 for pairs, 1 for CycleGAN, 32 for ImageGeneration,
+            8 episodes for FewShot.
         transforms: None or True for random flips, quarter turns and crops, on both sides of a pair
             alike; False for none; or a callable ``(a, b, generator) -> (a, b)`` that is run after
             them on encoded (C, H, W) tensors and draws from ``generator`` only; for
@@ -91,9 +94,12 @@ def prepare_data(
             ImageGeneration knows ``classes n_per_class shrink epoch_items`` besides, and has no
             ``bands_b a_stretch b_stretch valid jitter balance drop_last``; see
             :class:`~rs_gen.data.image_options.ImageOptions`.
+            FewShot knows ``shots unseen turns targets episodes`` and some of the others; see
+            :class:`~rs_gen.data.few_shot_options.FewShotOptions`.
 
     Returns:
-        A ``DataBunch``, or for ImageGeneration an :class:`~rs_gen.data.imagebunch.ImageBunch`.
+        A ``DataBunch``, or for ImageGeneration an :class:`~rs_gen.data.imagebunch.ImageBunch`,
+        for FewShot a :class:`~rs_gen.data.few_shot_bunch.FewShotBunch`.
 
     Raises:
         LayoutError: The folder is missing, holds no images, or is laid out in no known way.
@@ -108,6 +114,13 @@ def prepare_data(
         return prepare_images(
             _as_path(path), chip_size, val_split_pct, batch_size=batch_size, transforms=transforms,
             seed=seed, bands=bands, working_dir=working_dir, **options,
+        )  # fmt: skip
+    if kind == "FewShot":
+        from .few_shot_bunch import prepare_few_shot
+
+        return prepare_few_shot(
+            _as_path(path), chip_size, batch_size=batch_size, transforms=transforms, seed=seed,
+            bands=bands, working_dir=working_dir, **options,
         )  # fmt: skip
     chosen = Options.of(options)
     augment = Augment.of(transforms, chosen.jitter)

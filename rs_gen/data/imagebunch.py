@@ -130,7 +130,9 @@ class ImageBunch(Bunch):
         """What was found and how it is used, for a person."""
         train, valid, batches = self._held.train, self._held.valid, self.train.batches
         named = f" of {counted(self.c, 'class', 'classes')}" if self.c else ""
-        larger = any(size != (self.chip_size,) * 2 for size in _after(self._sizes, self.shrink))
+        larger = any(
+            size != (self.chip_size,) * 2 for size in after_shrinking(self._sizes, self.shrink)
+        )
         cut = f", cut to {self.chip_size} px" if larger else ""
         less = (
             f", {self.shrink} x {self.shrink} pixels averaged into one" if self.shrink > 1 else ""
@@ -206,8 +208,8 @@ def prepare_images(
     # Of all that n_per_class draws from: fewer chips must not mean another stretch.
     known = know(replace(layout, a=held.pool), bands=bands, fit=chosen.fit,
                  sample=chosen.sample, seed=seed)  # fmt: skip
-    side = _shrunk(known.side, chosen.shrink)
-    size, note = common_size(_after(known.sizes, chosen.shrink), asked)
+    side = shrunk(known.side, chosen.shrink)
+    size, note = common_size(after_shrinking(known.sizes, chosen.shrink), asked)
     files = [Files(part.paths, side.count, side.dtype, bands=known.bands)
              for part in (held.train, held.valid)]  # fmt: skip
     cached = keep_decoded(files, [known] * 2, limit)
@@ -227,14 +229,14 @@ def prepare_images(
     )  # fmt: skip
 
 
-def _shrunk(side: Side, factor: int) -> Side:
+def shrunk(side: Side, factor: int) -> Side:
     """The side with pixels ``factor`` times larger."""
     if side.resolution is None or factor == 1:
         return side
     return replace(side, resolution=side.resolution * factor)
 
 
-def _after(sizes: Sequence[tuple[int, int]], shrink: int) -> list[tuple[int, int]]:
+def after_shrinking(sizes: Sequence[tuple[int, int]], shrink: int) -> list[tuple[int, int]]:
     """(width, height) after averaging."""
     return [(width // shrink, height // shrink) for width, height in sizes]
 

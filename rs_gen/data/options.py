@@ -14,8 +14,8 @@ from .loader import check_whole
 
 #: dataset_type in any case, also by arcgis.learn's names -> kind of a DataBunch.
 KINDS = {"pix2pix": "Pix2Pix", "cyclegan": "CycleGAN", "export_tiles": "Pix2Pix",
-         "imagegeneration": "ImageGeneration"}  # fmt: skip
-_SHOWN = ("CycleGAN", "Pix2Pix", "Export_Tiles", "ImageGeneration")
+         "imagegeneration": "ImageGeneration", "fewshot": "FewShot"}  # fmt: skip
+_SHOWN = ("CycleGAN", "Pix2Pix", "Export_Tiles", "ImageGeneration", "FewShot")
 RARE_SHARE = 0.25  # of the one-colour chips in an epoch, when balance is just True
 
 #: Words of arcgis.learn that have no twin here -> what to do instead.

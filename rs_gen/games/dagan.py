@@ -60,6 +60,8 @@ class DAGANGame(FewShotGame):
         adversarial: A key of ``ADVERSARIAL``; the paper's is ``"wasserstein"``, with a penalty.
             ``"hinge"`` has spectral norm instead and takes a fraction of the time.
         penalty_weight: Of the gradient penalty; None for 10 with ``"wasserstein"``, else 0.
+        critic_steps: Batches that the critic learns from for one that the generator does; None for
+            5 with ``"wasserstein"``, else 1.
         mode_weight: Of mode seeking in z, which the paper does not have: without it the code is
             soon ignored.
         dropout: Of the generator's coarsest features, while training.
@@ -74,11 +76,13 @@ class DAGANGame(FewShotGame):
     def __init__(
         self, in_channels: int, size: int, classes: int = 0, *, width: int = 32, latent: int = 100,
         adversarial: str = "wasserstein", penalty_weight: float | None = None,
-        mode_weight: float = 0.0, dropout: float = 0.0, norm: str = "batch",
+        critic_steps: int | None = None, mode_weight: float = 0.0, dropout: float = 0.0,
+        norm: str = "batch",
     ):  # fmt: skip
         gradient = adversarial == "wasserstein"
         if penalty_weight is None:
             penalty_weight = 10.0 if gradient else 0.0
+        critic_steps = critic_steps or (5 if gradient else 1)
         settings = given({k: v for k, v in locals().items() if k != "gradient"})
         widths = level_widths(settings)
         check_weights(["penalty_weight", "mode_weight", "dropout"], settings)

@@ -40,7 +40,7 @@ Watchers = Callable[[Path | None], list[Part]]
 M = TypeVar("M", bound="Model")
 _MODELS: dict[str, type[Model]] = {}
 # Modules of this room whose models make themselves known when they are imported.
-_HOMES = ("pix2pix", "cyclegan")
+_HOMES = ("pix2pix", "cyclegan", "f2gan", "relatives")
 
 
 class Model(ABC):
@@ -316,6 +316,10 @@ class Model(ABC):
 
     def _remember(self) -> None:  # noqa: B027 - most have nothing to
         """Fill what is saved with the weights and measured on the training chips."""
+
+    def _training_facts(self) -> dict[str, Any]:
+        """What the card tells of the training beside recipe, steps and chips."""
+        return {}
 
     def _package_options(self) -> dict[str, Any]:
         """What goes into the package with the weights, as ``games.package.save`` takes it."""

@@ -29,7 +29,7 @@ def results_figure(model: TranslationModel, rows: int, rgb_bands: Any) -> Figure
 
 def losses_figure(history: History) -> Figure:
     """Loss terms on the left, metrics on the right."""
-    figure = _figure((9, 3.2))
+    figure = new_figure((9, 3.2))
     left, right = figure.subplots(1, 2)
     epochs = range(1, len(history) + 1)
     for name in history.columns:
@@ -49,7 +49,7 @@ def losses_figure(history: History) -> Figure:
 
 def lr_figure(found: LrCurve) -> Figure:
     """Running loss against learning rate, the suggestion in red."""
-    figure = _figure((5, 3.2))
+    figure = new_figure((5, 3.2))
     axis = figure.subplots()
     axis.plot(found.rates, found.losses)
     axis.axvline(found.suggestion, color="red", linewidth=1)
@@ -69,7 +69,8 @@ def _relative(values: list[float]) -> list[float]:
     return [v / most for v in values]
 
 
-def _figure(size: tuple[float, float]) -> Figure:
+def new_figure(size: tuple[float, float]) -> Figure:
+    """An empty figure of (width, height) inches, which no display needs to hold."""
     from matplotlib.figure import Figure
 
     class Picture(Figure):

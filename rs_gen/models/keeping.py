@@ -82,7 +82,7 @@ def _training(model: Model) -> dict[str, Any]:
     if data is not None:
         held |= {"training chips": len(data.train_ds), "validation chips": len(data.valid_ds),
                  "batch_size": data.batch_size}  # fmt: skip
-    return held
+    return held | model._training_facts()
 
 
 def recipe_of(card: package.Card) -> Recipe:

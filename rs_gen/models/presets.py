@@ -2,31 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
-
 from ..errors import UnknownNameError
-
-
-@dataclass(frozen=True)
-class Preset:
-    """Settings by name.
-
-    Attributes:
-        game: Of the networks and losses, as the game takes them.
-        recipe: Of the training, as ``training.recipe.Recipe`` takes them.
-        batch_size: Chips a step that the recipe is meant for; the data decides.
-        start_at_mean: Whether generators begin at the target's mean colour.
-        about: What it is for, one sentence.
-    """
-
-    game: Mapping[str, Any] = field(default_factory=dict)
-    recipe: Mapping[str, Any] = field(default_factory=dict)
-    batch_size: int | None = None
-    start_at_mean: bool = False
-    about: str = ""
-
+from .few_shot_presets import FEW_SHOT
+from .preset import Preset
 
 PRESETS: dict[str, dict[str, Preset]] = {
     "pix2pix": {
@@ -91,6 +69,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
             "a network trained on photographs is no help with.",
         ),
     },
+    **FEW_SHOT,
 }
 
 

@@ -76,6 +76,8 @@ class Residual(nn.Module):
         self.first = nn.Conv2d(c_in, c_out, 3, stride, 1)
         self.second = nn.Conv2d(c_out, c_out, 3, 1, 1)
         self.norms = nn.ModuleList([norm_of(norm, c_out), norm_of(norm, c_out)])
+        for conv in (self.first, self.second):  # or a deep network begins with a single image
+            nn.init.kaiming_normal_(conv.weight, 0.2)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C', H / stride, W / stride)."""

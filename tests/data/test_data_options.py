@@ -70,7 +70,7 @@ def test_an_unknown_dataset_type_is_answered_with_the_known_ones():
     with pytest.raises(
         SettingError,
         match=r"'pixpix' is unknown; there are CycleGAN, Pix2Pix, Export_Tiles, "
-        r"ImageGeneration "
+        r"ImageGeneration, FewShot "
         r"\(did you mean Pix2Pix\?\)",
     ):
         kind_of("pixpix")
