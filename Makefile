@@ -20,10 +20,11 @@ test-all: setup
 	@$(TESTS) $(PYTEST_ARGS)
 
 lint: setup
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/pyright
 
 docs: setup
 	@$(BIN)/python scripts/reference.py
+	@$(BIN)/python scripts/arcgis.py help
 
 clean:
 	rm -rf .venv build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis demo

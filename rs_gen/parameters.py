@@ -15,6 +15,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 AREA_MODES = ("clip", "mask")
 COMPRESSIONS = ("deflate", "lzw", "zstd", "packbits", "none")
 DIRECTIONS = ("AtoB", "BtoA")
+STRETCHES = ("auto", "percentile", "minmax", "meanstd", "db", "reflectance", "dtype")
 STATISTICS = ("sampled", "exact", "regional", "model")
 
 

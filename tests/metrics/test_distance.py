@@ -137,3 +137,26 @@ def test_features_that_can_not_be_compared_are_refused():
         kernel(features(0, 5), features(0, 1))
     with pytest.raises(SettingError, match="real features are not finite"):
         kernel(features(0, 5) * torch.nan, features(0, 5))
+
+
+def test_both_distances_agree_with_torchmetrics_on_the_same_features():
+    from torchmetrics.image.fid import FrechetInceptionDistance
+    from torchmetrics.image.kid import KernelInceptionDistance
+
+    class Flat(torch.nn.Module):
+        num_features = 12
+
+        def forward(self, x):
+            return x.flatten(1)
+
+    dice = torch.Generator().manual_seed(0)
+    real, fake = (torch.rand(n, 3, 2, 2, generator=dice) * s for n, s in ((80, 1.0), (60, 0.8)))
+    fid = FrechetInceptionDistance(feature=Flat(), normalize=False, input_img_size=(3, 2, 2))
+    kid = KernelInceptionDistance(feature=Flat(), subsets=1, subset_size=60)
+    for metric in (fid, kid):
+        metric.update(real[:60] if metric is kid else real, real=True)
+        metric.update(fake, real=False)
+    ours = frechet_distance(real.flatten(1), fake.flatten(1), extractor="flat", draws=0)
+    assert ours.value == pytest.approx(fid.compute().item(), rel=1e-3, abs=1e-3)
+    ours = kernel_distance(real[:60].flatten(1), fake.flatten(1), extractor="flat")
+    assert ours.value == pytest.approx(kid.compute()[0].item(), rel=1e-3, abs=1e-5)
