@@ -19,14 +19,15 @@ _HOMES = {
     "CycleGAN": "rs_gen.models.cyclegan",
     "F2GAN": "rs_gen.models.f2gan",
     **dict.fromkeys(("MatchingGAN", "DAGAN", "GMN", "FIGR", "DAWSON"), "rs_gen.models.relatives"),
+    "RegularizedGAN": "rs_gen.models.regularized_gan",
     "load_model": "rs_gen.models.base",
     "Translator": "rs_gen.translate.translator",
     "RSGenError": "rs_gen.errors",
 }
 
 __all__ = ["DAGAN", "DAWSON", "F2GAN", "FIGR", "GMN", "CycleGAN", "DataBunch", "MatchingGAN",
-           "Pix2Pix", "RSGenError", "Translator", "__version__", "export_chips", "load_model",
-           "prepare_data"]  # fmt: skip
+           "Pix2Pix", "RSGenError", "RegularizedGAN", "Translator", "__version__", "export_chips",
+           "load_model", "prepare_data"]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
@@ -49,5 +50,6 @@ if TYPE_CHECKING:
     from .models.cyclegan import CycleGAN
     from .models.f2gan import F2GAN
     from .models.pix2pix import Pix2Pix
+    from .models.regularized_gan import RegularizedGAN
     from .models.relatives import DAGAN, DAWSON, FIGR, GMN, MatchingGAN
     from .translate.translator import Translator

@@ -35,7 +35,7 @@ from .parameters import (
 __all__ = ["TOOLS", "Input", "Parameter", "parameters", "summary"]
 
 DRIFT = ("warn", "refuse", "off")
-MODELS = ("pix2pix", "cyclegan")
+MODELS = ("pix2pix", "cyclegan", "regularized_gan")
 OVERLAPS = ("exact", "blend")
 STYLES = ("rs_gen", "esri_pairs", "esri_cyclegan")
 
@@ -111,8 +111,8 @@ def train(
     preset: Annotated[
         str,
         Input(
-            "Named settings: published, fast (pix2pix) or small (cyclegan); empty to choose "
-            "by the device."
+            "Named settings: published, fast, small (cyclegan, regularized_gan) or gpu "
+            "(regularized_gan); empty to choose by the device."
         ),
     ] = "",
     batch_size: Annotated[int | None, Input("Chips a step; the preset's if empty.", low=1)] = None,
@@ -130,7 +130,7 @@ def train(
     *,
     progress: Callable[..., Iterable] = quiet,
 ) -> Path:
-    """Train an image translation model on a folder of chips.
+    """Train a model that translates, or makes, images on a folder of chips.
 
     The chips' layout is recognised. The model is written as a folder and as a .dlpk, with a
     readable card. A preview, a log and a checkpoint are kept beside it while it trains.

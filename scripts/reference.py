@@ -69,8 +69,10 @@ PAGES = {
         {
             "models.pix2pix": "Pix2Pix",
             "models.cyclegan": "CycleGAN",
+            "models.regularized_gan": "RegularizedGAN",
             "models.base": "load_model Model",
             "models.translation": "TranslationModel",
+            "models.generation": "GenerationModel",
             "models.recipes": "train",
             "models.f2gan": "F2GAN",
             "models.relatives": "MatchingGAN DAGAN GMN FIGR DAWSON",
@@ -90,6 +92,8 @@ PAGES = {
             "training.alarms": "Alarms",
             "training.lr_find": "lr_find LrCurve",
             "training.evaluate": "PairScores UnpairedScores",
+            "training.generation": "GenerationScores GenerationAlarms",
+            "training.information": "feature_information effective_rank",
         },
     ),
     "translate": Page(

@@ -40,7 +40,7 @@ Watchers = Callable[[Path | None], list[Part]]
 M = TypeVar("M", bound="Model")
 _MODELS: dict[str, type[Model]] = {}
 # Modules of this room whose models make themselves known when they are imported.
-_HOMES = ("pix2pix", "cyclegan", "f2gan", "relatives")
+_HOMES = ("pix2pix", "cyclegan", "f2gan", "relatives", "regularized_gan")
 
 
 class Model(ABC):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -27,13 +28,13 @@ def results_figure(model: TranslationModel, rows: int, rgb_bands: Any) -> Figure
     return strip(a, b, fakes, (model.a, model.b), paired=paired, rgb_bands=rgb_bands)
 
 
-def losses_figure(history: History) -> Figure:
-    """Loss terms on the left, metrics on the right."""
+def losses_figure(history: History, without: Collection[str] = ()) -> Figure:
+    """Loss terms on the left, metrics on the right, but for those ``without``."""
     figure = new_figure((9, 3.2))
     left, right = figure.subplots(1, 2)
     epochs = range(1, len(history) + 1)
     for name in history.columns:
-        if name in LEAD or name == "n":
+        if name in LEAD or name == "n" or name in without:
             continue
         values = [float("nan") if v is None else v for v in history.values(name)]
         axis = left if name.startswith(LOSS) else right
@@ -42,6 +43,30 @@ def losses_figure(history: History) -> Figure:
     left.set(title="losses", xlabel="epoch", yscale="symlog")
     right.set(title="metrics, share of their largest", xlabel="epoch")
     for axis in (left, right):
+        if axis.lines:
+            axis.legend(fontsize=7)
+    return figure
+
+
+def information_figure(history: History) -> Figure:
+    """What the features tell over the training, a panel for each kind, a point a validation."""
+    figure = new_figure((10, 5.5))
+    panels = figure.subplots(2, 3).ravel()
+    kinds = {
+        "uniformity, -4.27 spread out to 0 alike": ("uniformity_g", "uniformity_d"),
+        "entropy": ("entropy_g", "entropy_d"),
+        "scale-free entropy": ("scale_free_entropy_g", "scale_free_entropy_d"),
+        "effective rank": ("erank_g", "erank_d"),
+        "discriminator's gap, training to held-out": ("d_train_test_gap",),
+        "distance to the nearest training chip": ("nearest_ratio", "nearest_ratio_pixels"),
+    }
+    for axis, (title, names) in zip(panels, kinds.items(), strict=True):
+        for name in names:
+            points = [(row["step"], row[name]) for row in history if row.get(name) is not None]
+            if points:
+                axis.plot(*zip(*points, strict=True), ".-", label=name)
+        axis.set_title(title, fontsize=9)
+        axis.set_xlabel("step", fontsize=8)
         if axis.lines:
             axis.legend(fontsize=7)
     return figure

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..errors import UnknownNameError
 from .few_shot_presets import FEW_SHOT
 from .preset import Preset
+from .regularized_presets import REGULARIZED
 
 PRESETS: dict[str, dict[str, Preset]] = {
     "pix2pix": {
@@ -70,6 +71,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
         ),
     },
     **FEW_SHOT,
+    "regularized_gan": REGULARIZED,
 }
 
 
@@ -93,4 +95,6 @@ def preset_for(model: str, cuda: bool) -> str:
         model: Name of the game.
         cuda: Whether there is a GPU.
     """
+    if model == "regularized_gan":
+        return "gpu" if cuda else "fast"
     return "published" if cuda and model == "cyclegan" else "fast"

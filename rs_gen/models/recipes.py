@@ -13,8 +13,11 @@ from .base import Model
 from .cyclegan import CycleGAN
 from .pix2pix import Pix2Pix
 from .presets import find_preset, preset_for
+from .regularized_gan import RegularizedGAN
 
-MODELS: dict[str, type[Model]] = {"pix2pix": Pix2Pix, "cyclegan": CycleGAN}
+MODELS: dict[str, type[Model]] = {
+    "pix2pix": Pix2Pix, "cyclegan": CycleGAN, "regularized_gan": RegularizedGAN,
+}  # fmt: skip
 
 
 def train(
@@ -41,8 +44,8 @@ def train(
         chips: Folder of chips in any known layout.
         out: Folder for the model; a ``.dlpk`` is written beside it. Log, previews and the state to
             resume from go to ``<out>_training``.
-        model: ``"pix2pix"`` or ``"cyclegan"``.
-        epochs: Passes over the chips.
+        model: ``"pix2pix"``, ``"cyclegan"`` or ``"regularized_gan"``.
+        epochs: Passes over the chips; for ``"regularized_gan"`` as many of them as make 100 steps.
         preset: A name in ``presets``; None chooses by the device.
         batch_size: Chips a step; None is the preset's.
         chip_size: Side that chips are cropped to; None for their own.

@@ -8,7 +8,7 @@ nothing. Each is given once a run, after two validations in a row have shown the
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, cat
 from torch.nn.functional import adaptive_avg_pool2d
@@ -46,7 +46,39 @@ ADVICE = {
 }
 
 
-class Alarms(Part):
+class Warn(Part):
+    """Give a warning once a run, after some validations in a row have shown an illness.
+
+    Args:
+        after_steps: Steps before which nothing is an illness yet.
+        patience: Validations in a row that must show it.
+    """
+
+    order = 30
+    advice: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, after_steps: int = 500, patience: int = 2):
+        self.after_steps, self.patience = after_steps, patience
+        self.seen: dict[str, int] = {}
+        self.told: list[str] = []
+
+    def note(self, illness: str, where: str, value: float, ill: bool) -> None:
+        """Count a validation that shows an illness, or forget those before it."""
+        key = f"{illness}.{where}"
+        self.seen[key] = self.seen.get(key, 0) + 1 if ill else 0
+        if self.seen[key] >= self.patience and key not in self.told:
+            self.told.append(key)
+            text = self.advice[illness].format(direction=where, value=value)
+            warnings.warn(f"epoch {self.epoch + 1}, {text}", TrainingWarning, stacklevel=3)
+
+    def keep(self) -> Kept:
+        return {}, {"seen": self.seen, "told": self.told}
+
+    def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        self.seen, self.told = dict(facts["seen"]), list(facts["told"])
+
+
+class Alarms(Warn):
     """Watch validation and the discriminators' loss, and warn.
 
     Args:
@@ -56,15 +88,13 @@ class Alarms(Part):
         patience: Validations in a row that must show it.
     """
 
-    order = 30
+    advice = ADVICE
 
     def __init__(
         self, paired: bool, adversarial: str = "lsgan", after_steps: int = 500, patience: int = 2
     ):
+        super().__init__(after_steps, patience)
         self.paired, self.adversarial = paired, adversarial
-        self.after_steps, self.patience = after_steps, patience
-        self.seen: dict[str, int] = {}
-        self.told: list[str] = []
         self._held: dict[str, list[Tensor]] = {}
 
     def before_validate(self) -> None:
@@ -85,7 +115,7 @@ class Alarms(Part):
         for direction in self.learn.fakes:
             told = self._images(direction)
             for illness, value, ill in illnesses(*told, paired=self.paired):
-                self._note(illness, direction, value, ill)
+                self.note(illness, direction, value, ill)
         self._discriminators()
 
     def _images(self, direction: str) -> tuple[Tensor, Tensor, Tensor]:
@@ -98,21 +128,7 @@ class Alarms(Part):
             return
         for name, mean in self.learn.record.means().items():
             if name.startswith("discriminator"):
-                self._note("saturated", name, mean, mean < limit)
-
-    def _note(self, illness: str, direction: str, value: float, ill: bool) -> None:
-        key = f"{illness}.{direction}"
-        self.seen[key] = self.seen.get(key, 0) + 1 if ill else 0
-        if self.seen[key] >= self.patience and key not in self.told:
-            self.told.append(key)
-            text = ADVICE[illness].format(direction=direction, value=value)
-            warnings.warn(f"epoch {self.epoch + 1}, {text}", TrainingWarning, stacklevel=2)
-
-    def keep(self) -> Kept:
-        return {}, {"seen": self.seen, "told": self.told}
-
-    def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        self.seen, self.told = dict(facts["seen"]), list(facts["told"])
+                self.note("saturated", name, mean, mean < limit)
 
 
 def illnesses(

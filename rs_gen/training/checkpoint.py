@@ -13,7 +13,7 @@ from ..errors import UnknownNameError
 from .callbacks import Kept, Part
 from .resume import read_tensors, write_tensors
 
-HIGHER_IS_BETTER = frozenset({"psnr", "ssim"})
+HIGHER_IS_BETTER = frozenset({"psnr", "ssim", "precision", "recall", "density", "coverage"})
 BEST = "best.safetensors"
 
 
