@@ -100,6 +100,7 @@ PAGES = {
         "Translate",
         "A trained generator on rasters of any size.",
         {
+            "translate.generated": "export_tiles Tiles",
             "translate.translator": "Translator",
             "translate.statistics": "sampled_statistics stored_statistics",
             "translate.plan": "Plan make_plan",

@@ -50,7 +50,9 @@ def recall(real: Tensor, fake: Tensor, *, extractor: str, k: int = 3, seed: int 
     """
     x, y = as_sets(real, fake)
     inside = np.any(_distances(x, y) <= _radii(y, k, "fake"), axis=1)
-    return mean_score(inside.astype(np.float64), _protocol(extractor, k, x, y, "real images"), seed=seed)
+    return mean_score(
+        inside.astype(np.float64), _protocol(extractor, k, x, y, "real images"), seed=seed
+    )
 
 
 def density(real: Tensor, fake: Tensor, *, extractor: str, k: int = 5, seed: int = 0) -> Score:
@@ -78,7 +80,9 @@ def coverage(real: Tensor, fake: Tensor, *, extractor: str, k: int = 5, seed: in
     """
     x, y = as_sets(real, fake)
     met = _distances(x, y).min(1) <= _radii(x, k, "real")
-    return mean_score(met.astype(np.float64), _protocol(extractor, k, x, y, "real images"), seed=seed)
+    return mean_score(
+        met.astype(np.float64), _protocol(extractor, k, x, y, "real images"), seed=seed
+    )
 
 
 def nearest_ratio(

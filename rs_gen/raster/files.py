@@ -1,8 +1,9 @@
-"""How a file gets its name only once it is whole."""
+"""How a file, or a folder of files, gets its name only once it is whole."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,6 +52,46 @@ def whole_or_not(path: str | Path, *, durable: bool = False) -> Iterator[Path]:
             sync(path.parent)
     finally:
         remove(part)
+
+
+@contextmanager
+def whole_folder_or_not(path: str | Path) -> Iterator[Path]:
+    """A hidden folder to fill, which takes the name ``path`` when all went well.
+
+    Whatever ends the work early leaves ``path`` as it was. A folder that was there is replaced,
+    with all that is in it: look before.
+
+    Args:
+        path: Of the folder; missing ones above it are made.
+
+    Raises:
+        RasterError: ``path`` is a file, or can't be made.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_dir():
+        raise RasterError(f"{path} is a file; give the name of a folder to write")
+    part, old = (path.with_name(f".{path.name}.{end}") for end in ("part", "old"))
+    if old.exists() and not path.exists():  # a run was killed between the two renames below
+        old.rename(path)
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+        try:
+            part.mkdir(parents=True)
+        except OSError as error:
+            raise RasterError(f"{path} can't be made a folder: {error}") from error
+        yield part
+        shutil.rmtree(old, ignore_errors=True)
+        if path.exists():
+            path.rename(old)
+        try:
+            part.rename(path)
+        except OSError:
+            if old.exists():
+                old.rename(path)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def sync(path: Path) -> None:

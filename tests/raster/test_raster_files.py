@@ -1,7 +1,7 @@
 import pytest
 
 from rs_gen.errors import RasterError
-from rs_gen.raster.files import whole_or_not
+from rs_gen.raster.files import whole_folder_or_not, whole_or_not
 
 
 def test_a_file_appears_only_when_it_is_whole(tmp_path):
@@ -63,3 +63,42 @@ def test_a_name_that_can_not_be_written_is_refused(tmp_path):
         whole_or_not(tmp_path / "file" / "a.tif"),
     ):
         pass
+
+
+def fill_half(out):
+    with whole_folder_or_not(out) as part:
+        (part / "half.txt").write_text("half")
+        raise ZeroDivisionError
+
+
+def test_a_folder_is_there_whole_or_not_at_all(tmp_path):
+    out = tmp_path / "new" / "out"
+    with pytest.raises(ZeroDivisionError):
+        fill_half(out)
+    assert not list(out.parent.iterdir())
+    with whole_folder_or_not(out) as part:
+        (part / "one.txt").write_text("one")
+        assert not out.exists()
+    assert [p.name for p in out.parent.iterdir()] == ["out"]
+    with pytest.raises(ZeroDivisionError):
+        fill_half(out)
+    assert [p.name for p in out.iterdir()] == ["one.txt"]
+    with whole_folder_or_not(out) as part:
+        (part / "two.txt").write_text("two")
+    assert [p.name for p in out.iterdir()] == ["two.txt"]
+    assert [p.name for p in out.parent.iterdir()] == ["out"]
+
+
+def test_a_folder_that_a_killed_run_had_moved_away_is_brought_back(tmp_path):
+    (tmp_path / ".out.old").mkdir()
+    (tmp_path / ".out.old" / "kept.txt").touch()
+    with pytest.raises(ZeroDivisionError):
+        fill_half(tmp_path / "out")
+    assert (tmp_path / "out" / "kept.txt").exists()
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "out").touch()
+    with pytest.raises(RasterError, match="out is a file; give the name of a folder"):  # noqa: SIM117
+        with whole_folder_or_not(tmp_path / "out"):
+            pass
