@@ -25,6 +25,7 @@ from .archive import SMALL, Archive, is_plain, open_archive, write_zip
 from .base import Game
 from .card import Card, page
 from .emd import definition
+from .hosting import BESIDE, FUNCTION, programs
 from .mlm import model_item
 from .reference import Reference
 from .weights import Statistics
@@ -76,7 +77,8 @@ def save(
         card: What they are for. Its model, settings, statistics and version are set from the game.
         statistics: Direction to norm layer to (mean, var), as ``gathering`` gives them.
         pictures: File name to PNG bytes, or the path of a picture.
-        function: A Python raster function to put beside the EMD, for ArcGIS. Never run by rs_gen.
+        function: Another Python raster function to put beside the EMD, for ArcGIS; None is ours,
+            where it can run the model. Never run by rs_gen.
         keep_discriminators: Save them too, so that training can go on. False halves the file.
         references: Direction to what the training chips looked like; see ``translate.drift``.
         overwrite: Also replace what is not an rs_gen model.
@@ -96,10 +98,14 @@ def save(
     files = {f"{name}.safetensors": weights.pack(game, statistics, keep_discriminators, references)}
     files[f"{name}.md"] = page(card, name).encode()
     files |= {f"{PICTURES}/{k}": v for k, v in _pictures(pictures or {}).items()}
+    hosted = programs(game, card, statistics)
+    if function is None and hosted.programs:
+        function = FUNCTION
+        files |= {part.name: part.read_bytes() for part in BESIDE}
     if function is not None:
         files[function.name] = function.read_bytes()
     emd = definition(card, f"{name}.safetensors", function.name if function else None)
-    emd["rs_gen"] = {"format": FORMAT, "card": card.to_dict()}
+    emd["rs_gen"] = {"format": FORMAT, "card": card.to_dict(), **hosted._asdict()}
     files[f"{name}.emd"] = json.dumps(emd, indent=4, allow_nan=False).encode()
     item = model_item(card, name, game, files)
     files[f"{name}.stac.json"] = json.dumps(item, indent=2, allow_nan=False).encode()

@@ -82,6 +82,18 @@ def check_size(net: nn.Module, size: int | tuple[int, int]) -> None:
     check_sides(height, width, phase, smallest or phase)
 
 
+def smallest_side(net: nn.Module, phase: int) -> int:
+    """Side of the smallest image given to a network, in pixels, a multiple of the phase.
+
+    Reflection padding needs an image larger than its margin at every scale, so a network that
+    does not say what it needs gets four pixels at its coarsest one; past a phase of 64 that would
+    be dear, and networks that deep pad with zeros.
+    """
+    known = int(getattr(net, "smallest", 1))
+    least = max(known, phase, min(max(4 * phase, 16), 64))
+    return -(-least // phase) * phase
+
+
 def _nearest(n: int, phase: int, smallest: int) -> tuple[int, int]:
     if n % phase == 0 and n >= smallest:
         return n, n

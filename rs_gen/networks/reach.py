@@ -115,7 +115,7 @@ def _follow(net: nn.Module, notes: Notes, norms: dict[str, Field] | None = None)
     """What the positions of the output see; those of instance norms are put into ``norms``."""
     net = getattr(net, "_orig_mod", net)  # what torch.compile wraps
     root = nn.Sequential(net)  # so that a single layer is a layer, not a function
-    with _in_eval(root) if notes.applied else nullcontext():
+    with in_eval(root) if notes.applied else nullcontext():
         try:
             graph = Tracer().trace(root)
         except Exception as error:  # whatever the network's own code makes of a tracer
@@ -181,7 +181,7 @@ def _first(reasons: list[str]) -> str:
 
 
 @contextmanager
-def _in_eval(net: nn.Module) -> Iterator[None]:
+def in_eval(net: nn.Module) -> Iterator[None]:
     """The network in eval mode; every part is in its own mode again afterwards."""
     modes = [(module, module.training) for module in net.modules()]
     net.eval()

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import SettingError
+from ..networks.blocks import smallest_side
 from ..networks.norm import ChannelNorm, InstanceNorm
 from .canvas import round_up
-from .plan import smallest_side
 
 COARSEST = 16  # pixels: a layer of larger steps sees too few places of a block
 BLOCK = 32  # pixels along the side of a block, or the layer's step where that is more

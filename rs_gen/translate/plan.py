@@ -228,17 +228,6 @@ def floats_per_pixel(
     return max(sizes) / (image[1] * image[2])
 
 
-def smallest_side(net: nn.Module, phase: int) -> int:
-    """Side of the smallest image given to a network, in pixels, a multiple of the phase.
-
-    Reflection padding needs an image larger than its margin at every scale, so a network that
-    does not say what it needs gets four pixels at its coarsest one; past a phase of 64 that would
-    be dear, and networks that deep pad with zeros.
-    """
-    known = getattr(net, "smallest", 1)
-    return round_up(max(known, phase, min(max(4 * phase, 16), 64)), phase)
-
-
 def memory_of(device: torch.device) -> int:
     """Bytes that the activations of a batch may take on a device."""
     if device.type == "cuda":

@@ -16,6 +16,7 @@ from rasterio.windows import Window
 
 from ..errors import TranslationError
 from ..games.package import Package, load
+from ..networks.blocks import smallest_side
 from ..networks.norm import norm_layers
 from .canvas import Canvas, Encoded, round_up
 from .checks import Output, choose_output
@@ -24,7 +25,6 @@ from .disagreement import Several, Turned
 from .drift import FeatureDrift, encoder_of, gaussian_of, reference_of
 from .engine import Engine, ready
 from .fitting import fitted
-from .plan import smallest_side
 from .realness import Judge, Realness, patch_reach, smallest_image
 from .seen import Layer, Seen
 from .statistics import gather, stored_statistics

@@ -24,6 +24,7 @@ from torch import nn
 
 from ..errors import SeamWarning, TranslationError
 from ..metrics.palette import Palette
+from ..networks.blocks import smallest_side
 from ..networks.device import autocast_dtype, pick_device
 from ..networks.reach import Reach, reach
 from ..raster.cache import block_cache
@@ -37,7 +38,7 @@ from .engine import Engine, ready
 from .fitting import fit, fitted
 from .flow import Flow, drive
 from .opening import suitable
-from .plan import floats_per_pixel, halo_of, memory_of, smallest_side
+from .plan import floats_per_pixel, halo_of, memory_of
 from .regional import Regional
 from .sides import Side
 from .statistics import Statistics, check_kind

@@ -499,7 +499,7 @@ def test_a_bomb_is_refused_before_it_unpacks(packed):
 
 def test_too_many_members_are_refused(packed, monkeypatch):
     monkeypatch.setattr(archive, "MOST_MEMBERS", 2)
-    with pytest.raises(PackageError, match="holds 4 files; at most 2 may be"):
+    with pytest.raises(PackageError, match=r"holds \d+ files; at most 2 may be"):
         load(packed)
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from rs_gen.errors import SettingError, TranslationError
+from rs_gen.networks.blocks import smallest_side
 from rs_gen.networks.reach import Reach
 from rs_gen.translate.plan import (
     Bound,
@@ -15,7 +16,6 @@ from rs_gen.translate.plan import (
     make_plan,
     parse_memory,
     resident,
-    smallest_side,
 )
 
 RESNET, UNET = Reach(84, 84, 4), Reach(765, 765, 256)
