@@ -53,13 +53,14 @@ class Trial(NamedTuple):
     other_labels: np.ndarray
 
 
-def prepared(name: str, split: int, work: Path, batch_size: int) -> Any:
-    """A FewShotBunch; the split is drawn by its number."""
+def prepared(name: str, split: int, work: Path, batch_size: int, *, gmn: bool = False) -> Any:
+    """A FewShotBunch; the split is drawn by its number. GMN learns from ten chips at a time."""
     chosen = SETS[name]
     folder = characters(work) if name == "omniglot" else IMAGERY / _FOLDERS[name]
     return prepare_data(
         folder, dataset_type="FewShot", shots=SHOTS, unseen=chosen.unseen, seed=split,
-        batch_size=batch_size, working_dir=work, cache=True, num_workers=0, **chosen.options,
+        batch_size=batch_size, working_dir=work, cache=True, num_workers=0,
+        targets=7 if gmn else None, **chosen.options,
     )  # fmt: skip
 
 

@@ -72,7 +72,7 @@ def test_averaging_weighs_the_memory_evenly():
     assert torch.allclose(shares[0, 0], torch.tensor([0.5, 0.5, 0, 0]))
 
 
-@pytest.mark.slow  # a hundred steps for each of two networks
+@pytest.mark.slow  # 400 steps for each of two networks
 def test_more_support_makes_an_image_likelier_and_matching_beats_averaging():
     torch.manual_seed(0)
     images = shapes(16, 8)

@@ -1,0 +1,200 @@
+"""Six few-shot systems on real classes, for equal training time, beside floors and ceilings.
+
+    python -m benchmarks.few_shot --set omniglot --splits 0 1 2 --minutes 5
+    python -m benchmarks.few_shot --set aid --splits 0 --minutes 10
+    python -m benchmarks.few_shot --set ucmerced --splits 0 --minutes 10
+
+For each split of the classes the script trains every system for ``--minutes`` of CPU time on one
+thread, in a process of its own, draws the unseen classes from three chips each, and scores the
+chips against real ones that were no support. It writes a JSON and a table with mean and spread over
+the splits, and pages of pictures. Finished runs are kept, one that was killed goes on where it
+stopped; another ``--minutes`` has a folder of its own. ``--jobs 2`` trains two at a time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import rs_gen
+from benchmarks import few_shot_pages as pages
+from benchmarks.common import kept, machine
+from benchmarks.few_shot_data import SETS, prepared, trial
+from benchmarks.few_shot_scores import accuracy, extractor_of, fixed_source, scores
+from benchmarks.few_shot_table import table
+from rs_gen.models.presets import PRESETS
+
+SYSTEMS = ("F2GAN", "MatchingGAN", "DAGAN", "GMN", "FIGR", "DAWSON")
+# Beside the "small" preset: strokes of one bit want more of L_1 than textures do.
+SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
+    "omniglot": {
+        "F2GAN": {"l1_weight": 10.0, "warmup": 0.3},
+        "MatchingGAN": {"l1_weight": 10.0, "warmup": 0.3},
+    },
+    "aid": {},
+    "ucmerced": {},
+}
+BOUND_IMAGES = 10  # GMN's bound is measured with 0 to 9 support images
+
+
+def main() -> None:
+    options = _options()
+    if options.part:
+        _part(options)
+        return
+    wanted = [(split, "floors") for split in options.splits]
+    _all(options, wanted)  # first: the features that all others are scored in
+    _all(options, [(split, name) for split in options.splits for name in options.systems])
+    results: dict[str, Any] = {"machine": machine(), "set": options.set, "minutes": options.minutes}
+    for split in options.splits:
+        folder = _folder(options, split)
+        held = {p.stem: json.loads(p.read_text()) for p in sorted(folder.glob("*.json"))}
+        results[f"split {split}"] = held
+        pages.comparison(folder, [name for name in SYSTEMS if name in held])
+    out = _folder(options, 0).parent
+    (out / "few_shot.json").write_text(json.dumps(results, indent=1) + "\n")
+    text = table(results, SYSTEMS)
+    (out / "table.md").write_text(text)
+    print(text)
+    print(out)
+
+
+def _all(options: argparse.Namespace, wanted: list[tuple[int, str]]) -> None:
+    """Each part that is not finished, in a process of its own."""
+    left = [(s, n) for s, n in wanted if not (_folder(options, s) / f"{n}.json").exists()]
+
+    def run(one: tuple[int, str]) -> None:
+        split, name = one
+        command = [sys.executable, "-m", "benchmarks.few_shot", "--part", name, "--splits",
+                   str(split), "--set", options.set, "--minutes", str(options.minutes),
+                   "--out", str(options.out)]  # fmt: skip
+        subprocess.run(command, check=True)
+        print(f"{options.set} split {split}: {name}", flush=True)
+
+    with ThreadPoolExecutor(options.jobs) as pool:
+        list(pool.map(run, left))
+
+
+def _part(options: argparse.Namespace) -> None:
+    torch.set_num_threads(1)  # one CPU minute is one minute, whatever else runs
+    (split,) = options.splits
+    folder = _folder(options, split)
+    folder.mkdir(parents=True, exist_ok=True)
+    work: Callable[[], dict[str, Any]] = lambda: (  # noqa: E731
+        _floors(options, split) if options.part == "floors" else _system(options, split, folder)
+    )
+    kept(folder / f"{options.part}.json", work)
+
+
+def _floors(options: argparse.Namespace, split: int) -> dict[str, Any]:
+    """Copies of the supports, other real chips, and classifiers without drawn chips."""
+    data = prepared(options.set, split, options.out / "work", 8)
+    extractor = _extractor(options, data, split)
+    given = trial(data)
+    shots = given.supports.shape[1]
+    copies = given.supports.flatten(0, 1)
+    known = np.repeat(np.arange(len(given.supports)), shots)
+    return {
+        "unseen": list(data.unseen),
+        "copies of the supports": scores(extractor, copies, known, given),
+        "other real chips": scores(extractor, given.others, given.other_labels, given),
+        "real": accuracy(given, None, None, traditional=False, turns=data.turns),
+        "real + traditional": accuracy(given, None, None, traditional=True, turns=data.turns),
+    }
+
+
+def _system(options: argparse.Namespace, split: int, folder: Path) -> dict[str, Any]:
+    """Train one system for its time, draw the unseen classes, score them and keep pictures."""
+    name, chosen = options.part, SETS[options.set]
+    batch = PRESETS[name.lower()]["small"].batch_size or 8
+    data = prepared(options.set, split, options.out / "work", batch, gmn=name == "GMN")
+    torch.manual_seed(split)
+    model = getattr(rs_gen, name)(data, **SETTINGS[options.set].get(name, {}))
+    start = time.process_time()
+    model.fit(
+        max_minutes=options.minutes, budget="cpu", progress=False, preview=False, resume=True,
+        folder=folder / name,
+    )  # fmt: skip
+    spent = time.process_time() - start
+    given, extractor = trial(data), _extractor(options, data, split)
+    start = time.process_time()
+    made = torch.cat([
+        model.draw(images, chosen.per_class, seed=label)
+        for label, images in enumerate(given.supports)
+    ])  # fmt: skip
+    each = (time.process_time() - start) / len(made) * 100
+    labels = np.repeat(np.arange(len(given.supports)), chosen.per_class)
+    model.save(folder / f"{name}.dlpk", compute_metrics=False, overwrite=True)
+    found: dict[str, Any] = scores(extractor, made, labels, given)
+    found["fixed_source"] = fixed_source(extractor, model, given)
+    for row, traditional in (("real + drawn", False), ("real + drawn + traditional", True)):
+        found[row] = accuracy(given, made, labels, traditional=traditional, turns=data.turns)
+    found |= {"steps": model.history[-1]["step"], "cpu_seconds": round(spent, 1),
+              "seconds_per_100": round(each, 2), "settings": model.game.settings}  # fmt: skip
+    if name == "GMN":
+        found["bound"] = _bound(model, data)
+    pages.of_system(model, given, made, chosen.per_class, folder)
+    return found
+
+
+def _extractor(options: argparse.Namespace, data: Any, split: int) -> Any:
+    """The features of this set and split, made once."""
+    path = options.out / "work" / f"features_{options.set}_{split}.pt"
+    if data.n_channel == 3:
+        return extractor_of(data)
+    if not path.exists():
+        made = extractor_of(data)
+        torch.save({"name": made.name, "weights": made.state_dict()}, path)
+    from benchmarks.few_shot_scores import SeenFeatures
+
+    held = torch.load(path, weights_only=True)
+    features = SeenFeatures(data, steps=0)
+    features.load_state_dict(held["weights"])
+    features.name = held["name"]
+    return features.eval()
+
+
+@torch.no_grad()
+def _bound(model: Any, data: Any) -> list[float]:
+    """GMN's bound of an image in nats, given 0, 1, ... others of its unseen class."""
+    dice = torch.Generator().manual_seed(0)
+    classes = [data.images(name) for name in data.unseen]
+    total: list[Tensor] = []
+    for _ in range(5):
+        images = torch.stack(
+            [c[torch.randperm(len(c), generator=dice)[:BOUND_IMAGES]] for c in classes]
+        )
+        found = model.game.bounds(images, generator=dice)
+        total.append((found.nats - found.divergence).mean(0))
+    return [round(float(x), 2) for x in torch.stack(total).mean(0)]
+
+
+def _folder(options: argparse.Namespace, split: int) -> Path:
+    return Path(options.out) / f"{options.set}_{options.minutes:g}m" / f"split{split}"
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--set", choices=sorted(SETS), default="omniglot")
+    parser.add_argument("--splits", type=int, nargs="+", default=[0])
+    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
+    parser.add_argument("--minutes", type=float, default=5.0, help="CPU minutes of each training")
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, a thread each")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/out/few_shot"))
+    parser.add_argument("--part", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
