@@ -19,7 +19,7 @@ from ..losses.few_shot import mode_seeking
 from ..networks.critic import Critic
 from ..networks.pyramid import Decoder, Encoder
 from .base import Terms, check_weights, frozen, given, penalty
-from .few_shot import FewShotGame, Levels, encode_all, level_widths, slerp
+from .few_shot import FewShotGame, Levels, encode_all, level_widths, slerp, steadying
 from .registry import register
 
 NOISE = (8, 4, 2)  # channels of the code's maps at the three coarsest levels
@@ -60,6 +60,8 @@ class DAGANGame(FewShotGame):
         adversarial: A key of ``ADVERSARIAL``; the paper's is ``"wasserstein"``, with a penalty.
             ``"hinge"`` has spectral norm instead and takes a fraction of the time.
         penalty_weight: Of the gradient penalty; None for 10 with ``"wasserstein"``, else 0.
+        r1_weight: Of the gradient penalty on real pairs, for ``"hinge"``; it takes the place of
+            spectral norm.
         critic_steps: Batches that the critic learns from for one that the generator does; None for
             5 with ``"wasserstein"``, else 1.
         mode_weight: Of mode seeking in z, which the paper does not have: without it the code is
@@ -76,6 +78,7 @@ class DAGANGame(FewShotGame):
     def __init__(
         self, in_channels: int, size: int, classes: int = 0, *, width: int = 32, latent: int = 100,
         adversarial: str = "wasserstein", penalty_weight: float | None = None,
+        r1_weight: float = 0.0,
         critic_steps: int | None = None, mode_weight: float = 0.0, dropout: float = 0.0,
         norm: str = "batch",
     ):  # fmt: skip
@@ -85,7 +88,7 @@ class DAGANGame(FewShotGame):
         critic_steps = critic_steps or (5 if gradient else 1)
         settings = given({k: v for k, v in locals().items() if k != "gradient"})
         widths = level_widths(settings)
-        check_weights(["penalty_weight", "mode_weight", "dropout"], settings)
+        check_weights(["penalty_weight", "r1_weight", "mode_weight", "dropout"], settings)
         super().__init__()
         self.settings = settings
         self.adversarial = adversarial_loss(adversarial)
@@ -94,7 +97,7 @@ class DAGANGame(FewShotGame):
             {"draw": _Transform(in_channels, widths, latent, side, dropout, norm)}
         )
         judge = Critic(
-            2 * in_channels, [*widths, 2 * widths[-1]], spectral=not gradient,
+            2 * in_channels, [*widths, 2 * widths[-1]], spectral=not (gradient or r1_weight),
             norm="layer" if gradient else "none",
         )  # fmt: skip
         self.discriminators = nn.ModuleDict({"critic": judge})
@@ -165,6 +168,8 @@ class DAGANGame(FewShotGame):
         }
         if self.settings["penalty_weight"]:
             terms["penalty"] = self.settings["penalty_weight"] * penalty(self.judge, real, fake)
+        if self.settings["r1_weight"]:
+            terms |= steadying(self.judge, real, self.settings["r1_weight"], self.training)
         return terms
 
     def judge(self, pairs: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from .registry import register
 
 WEIGHTS = (
     "l1_weight", "adversarial_weight", "class_weight", "mode_weight", "matching_weight",
-    "regression_weight",
+    "regression_weight", "r1_weight",
 )  # fmt: skip
 
 
@@ -54,6 +54,8 @@ class F2GANGame(FusingGame):
         mode_weight: Of mode seeking.
         matching_weight: Of feature matching, which the released code has and the paper has not.
         regression_weight: Of reading off the coefficients.
+        spectral: Spectral norm in the critic, as published; without, give it an ``r1_weight``.
+        r1_weight: Of the gradient penalty on real images (Mescheder et al. 2018).
         norm: Of the generator: ``"batch"``, ``"layer"`` or ``"none"``.
 
     Raises:
@@ -67,6 +69,7 @@ class F2GANGame(FusingGame):
         one: float = 0.1, warmup: float = 0.2, l1_weight: float = 1.0,
         l1_side: int | None = None, adversarial_weight: float = 1.0, class_weight: float = 1.0,
         mode_weight: float = 0.01, matching_weight: float = 0.0, regression_weight: float = 1.0,
+        spectral: bool = True, r1_weight: float = 0.0,
         norm: str = "batch",
     ):  # fmt: skip
         settings = given(locals())

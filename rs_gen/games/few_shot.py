@@ -7,6 +7,7 @@ which further image of it is wanted, and a network draws that.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -14,10 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import ChipError, SettingError
+from ..losses.penalties import r1
 from ..networks.pyramid import halvings, widths_of
 from .base import Game, Terms, check_sizes
 
 CHUNK = 64  # images drawn at once
+R1_EVERY = 4  # steps between penalties, on average; each costs a second derivative
 
 
 class FewShotGame(Game):
@@ -201,3 +204,16 @@ def some_supports(supports: Tensor, one: float) -> Tensor:
     if most == 1 or float(torch.rand(())) < one:
         return supports[:, :1]
     return supports[:, : int(torch.randint(2, most + 1, ()))]
+
+
+def steadying(
+    judge: Callable[[Tensor], Tensor], real: Tensor, weight: float, training: bool
+) -> Terms:
+    """``penalty``: R1 on real images, in one training step of ``R1_EVERY`` and that much stronger.
+
+    Which step it is, is drawn from torch's global generator, which the trainer seeds.
+    """
+    if training and float(torch.rand(())) >= 1 / R1_EVERY:
+        return {}
+    with torch.autocast(real.device.type, enabled=False), torch.enable_grad():
+        return {"penalty": weight * (R1_EVERY if training else 1) * r1(judge, real.float())}

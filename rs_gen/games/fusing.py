@@ -17,7 +17,7 @@ from ..losses.adversarial import hinge_d, hinge_g
 from ..losses.few_shot import matching_l1, mode_seeking, weighted_l1
 from ..networks.critic import Critic, Judgement
 from .base import Terms, frozen
-from .few_shot import FewShotGame, some_supports
+from .few_shot import FewShotGame, some_supports, steadying
 
 
 class Fused(NamedTuple):
@@ -43,7 +43,7 @@ class Fused(NamedTuple):
 class FusingGame(FewShotGame):
     """Fuse support images into one by coefficients on the simplex.
 
-    ``settings`` must hold ``warmup``, ``one``, ``l1_side`` and the weights of the terms. For the
+    ``settings`` must hold ``warmup``, ``one``, ``l1_side``, ``spectral`` and the weights. For the
     first ``warmup`` share of a training only L_1 is minimised: a generator that is judged before it
     heeds the support images learns one image for all (measured, see docs/few_shot.md).
     """
@@ -52,7 +52,8 @@ class FusingGame(FewShotGame):
         """Take the generator, and make the critic."""
         bands, classes = self.settings["in_channels"], self.settings["classes"]
         self.generators = nn.ModuleDict({"draw": generator})
-        critic = Critic(bands, [*widths, 2 * widths[-1]], classes)
+        wide = [*widths, 2 * widths[-1]]
+        critic = Critic(bands, wide, classes, spectral=self.settings["spectral"])
         self.discriminators = nn.ModuleDict({"critic": critic})
         return critic
 
@@ -119,6 +120,10 @@ class FusingGame(FewShotGame):
             labels = out.labels.repeat_interleave(out.supports.shape[1])
             weight = self.settings["class_weight"]
             terms["real_classes"] = weight * F.cross_entropy(reals.classes, labels)
+        if self.settings["r1_weight"]:
+            images = out.supports.flatten(0, 1)
+            weight = self.settings["r1_weight"]
+            terms |= steadying(lambda x: self.critic(x).real, images, weight, self.training)
         return terms | self.reading_terms(out, reals, fakes)
 
     def reading_terms(self, out: Fused, reals: Judgement, fakes: Judgement) -> Terms:

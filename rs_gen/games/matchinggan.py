@@ -20,7 +20,10 @@ from .few_shot import encode_all, level_widths
 from .fusing import FusingGame, fused
 from .registry import register
 
-WEIGHTS = ("l1_weight", "adversarial_weight", "class_weight", "mode_weight", "matching_weight")
+WEIGHTS = (
+    "l1_weight", "adversarial_weight", "class_weight", "mode_weight", "matching_weight",
+    "r1_weight",
+)  # fmt: skip
 COLDEST = 10.0  # beyond this, three coefficients are one-hot for most codes
 
 
@@ -61,6 +64,8 @@ class MatchingGANGame(FusingGame):
         class_weight: Of the cross entropies.
         mode_weight: Of mode seeking in z, which the paper does not have; 0 for none.
         matching_weight: Of the matching discriminator's loss.
+        spectral: Spectral norm in the critic, as published; without, give it an ``r1_weight``.
+        r1_weight: Of the gradient penalty on real images (Mescheder et al. 2018).
         norm: Of the generator.
 
     Raises:
@@ -73,7 +78,8 @@ class MatchingGANGame(FusingGame):
         match: int = 64, temperature: float = 5.0, coefficients: str = "matching",
         one: float = 0.3, warmup: float = 0.2, l1_weight: float = 1.0, l1_side: int | None = None,
         adversarial_weight: float = 1.0, class_weight: float = 1.0, mode_weight: float = 0.01,
-        matching_weight: float = 1.0, norm: str = "batch",
+        matching_weight: float = 1.0, spectral: bool = True, r1_weight: float = 0.0,
+        norm: str = "batch",
     ):  # fmt: skip
         settings = given(locals())
         widths = level_widths(settings)

@@ -36,7 +36,9 @@ class Critic(nn.Module):
         bands: Of what is judged; twice the chips' for pairs.
         widths: Channels by level; each but the last halves the image.
         classes: Seen classes to tell apart; 0 for no such head.
-        spectral: Divide every weight by its largest singular value (Miyato et al. 2018).
+        spectral: Divide every weight by its largest singular value (Miyato et al. 2018). So narrow
+            a critic then hardly tells two images apart for its first thousand steps; without, keep
+            it steady with a penalty.
         norm: Before activations; with a gradient penalty not ``"batch"``.
     """
 
@@ -55,6 +57,10 @@ class Critic(nn.Module):
         self.real = wrap(nn.Linear(widths[-1], 1))
         self.classes = wrap(nn.Linear(widths[-1], classes)) if classes else None
         self.length = widths[-1]
+        if not spectral:
+            for module in self.modules():
+                if isinstance(module, nn.Conv2d):
+                    nn.init.kaiming_normal_(module.weight, 0.2)
 
     def forward(self, images: Tensor) -> Judgement:
         """(B, C, H, W) in [-1, 1] to a ``Judgement``."""
@@ -102,7 +108,7 @@ class CoefficientReader(nn.Module):
     def __init__(self, features: int, width: int = 64):
         super().__init__()
         self.score = nn.Sequential(
-            nn.Linear(3 * features, width), nn.LeakyReLU(0.2), nn.Linear(width, 1)
+            nn.Linear(3 * features, width), nn.LeakyReLU(0.2), nn.Linear(width, 1, bias=False)
         )
 
     def forward(self, supports: Tensor, fused: Tensor) -> Tensor:

@@ -144,3 +144,16 @@ def test_settings_that_can_not_work_are_named():
         small(alpha=0)
     with pytest.raises(SettingError, match="mode_weight=-1 is not a weight"):
         small(mode_weight=-1)
+
+
+def test_a_critic_without_spectral_norm_is_kept_steady_by_a_penalty_now_and_then():
+    game = small(spectral=False, r1_weight=2.0, one=0.0).train()
+    out = game(*episodes(shapes(4, 6), 2, 3, 2))
+    drawn = []
+    for seed in range(40):
+        torch.manual_seed(seed)
+        drawn.append(game.discriminator_loss(out).get("penalty"))
+    found = [x.item() for x in drawn if x is not None]
+    assert 4 <= len(found) <= 17  # a quarter of them, and as much stronger
+    assert game.eval().discriminator_loss(out)["penalty"].item() == pytest.approx(found[0] / 4)
+    assert "penalty" not in small().train().discriminator_loss(out)
