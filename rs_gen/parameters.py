@@ -15,6 +15,9 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 AREA_MODES = ("clip", "mask")
 COMPRESSIONS = ("deflate", "lzw", "zstd", "packbits", "none")
 DIRECTIONS = ("AtoB", "BtoA")
+DRIFT = ("warn", "refuse", "off")
+MOSAICS = ("vrt", "tif", "none")
+OVERLAPS = ("exact", "blend")
 STRETCHES = ("auto", "percentile", "minmax", "meanstd", "db", "reflectance", "dtype")
 STATISTICS = ("sampled", "exact", "regional", "model")
 
@@ -53,19 +56,47 @@ AreaMode = Annotated[
     ),
 ]
 BatchSize = Annotated[int, Input("Tiles computed at once.", low=1)]
+ChipSize = Annotated[int | None, Input("Side that chips are cropped to, in pixels.", low=8)]
 Cog = Annotated[bool, Input("Write a Cloud-Optimized GeoTIFF, with overviews.")]
 Compress = Annotated[
     str, Input("How the output is compressed, without loss.", choices=COMPRESSIONS)
 ]
 Device = Annotated[str, Input("cpu, cuda or cuda:N; empty to choose.")]
 Direction = Annotated[str, Input("Which way to translate.", choices=DIRECTIONS)]
+Drift = Annotated[
+    str, Input("What to do if the raster does not look like the training chips.", choices=DRIFT)
+]
+Epochs = Annotated[
+    int | None,
+    Input(
+        "Times the chips are gone through; if empty 20, or as many as fit into max minutes.",
+        low=1,
+    ),
+]
+Like = Annotated[
+    Path | None,
+    Input("Raster on whose grid the tiles are laid, from its upper left corner on.", "raster"),
+]
 MaxMemory = Annotated[
     str, Input("Memory that each process stays under, such as 2GB; empty sets no bound.")
 ]
 Model = Annotated[Path, Input("Trained model: its folder, .emd or .dlpk.", "model")]
+MaxMinutes = Annotated[
+    float | None,
+    Input("Stop after this many minutes; the schedule is laid over them.", low=0),
+]
+Mosaic = Annotated[str, Input("What shows all tiles at once, beside the folder.", choices=MOSAICS)]
 NoStac = Annotated[bool, Input("Write no STAC item beside the output.")]
 Overviews = Annotated[
     str, Input("auto, none, or sizes such as 2,4,8; empty for none, or auto for a COG.")
+]
+Overlap = Annotated[
+    str,
+    Input(
+        "Read tiles as far as the network looks, or blend them: cheaper for deep networks, "
+        "approximate.",
+        choices=OVERLAPS,
+    ),
 ]
 Palette = Annotated[
     str,
@@ -74,8 +105,18 @@ Palette = Annotated[
         "colours, or colours such as water=#aadaff,road=#ffffff; empty for a picture."
     ),
 ]
+Preset = Annotated[
+    str,
+    Input(
+        "Named settings: published, fast, small (cyclegan, regularized_gan) or gpu "
+        "(regularized_gan); empty to choose by the device."
+    ),
+]
 Resample = Annotated[
     bool, Input("Bring the raster to the model's ground resolution; the output has that grid.")
+]
+Resampling = Annotated[
+    str, Input("How the target is brought onto the source's grid; empty to choose by its kind.")
 ]
 Statistics = Annotated[
     str,
@@ -84,6 +125,20 @@ Statistics = Annotated[
         "place, or the model's training chips.",
         choices=STATISTICS,
     ),
+]
+Trust = Annotated[
+    str,
+    Input(
+        "Layers that say how far to believe each pixel, written to OUT_trust.tif: cycle, "
+        "disagreement, drift and realness, comma separated, or all.",
+        several=("all", "cycle", "disagreement", "drift", "realness"),
+    ),
+]
+TrustModels = Annotated[
+    str, Input("More models, comma separated: disagreement is then over all of them.")
+]
+Truncation = Annotated[
+    float, Input("Below 1 images are more typical and vary less.", low=0.01, high=2)
 ]
 
 

@@ -15,28 +15,38 @@ from .parameters import (
     Area,
     AreaMode,
     BatchSize,
+    ChipSize,
     Cog,
     Compress,
     Device,
     Direction,
+    Drift,
+    Epochs,
     Input,
+    Like,
     MaxMemory,
+    MaxMinutes,
     Model,
+    Mosaic,
     NoStac,
+    Overlap,
     Overviews,
     Palette,
     Parameter,
+    Preset,
     Resample,
+    Resampling,
     Statistics,
+    Truncation,
+    Trust,
+    TrustModels,
     parameters,
     summary,
 )  # fmt: skip
 
 __all__ = ["TOOLS", "Input", "Parameter", "parameters", "summary"]
 
-DRIFT = ("warn", "refuse", "off")
 MODELS = ("pix2pix", "cyclegan", "regularized_gan")
-OVERLAPS = ("exact", "blend")
 STYLES = ("rs_gen", "esri_pairs", "esri_cyclegan")
 
 
@@ -74,9 +84,7 @@ def export_chips(
         str,
         Input("How stored values are brought to the network's range.", choices=STRETCHES),
     ] = "auto",
-    resampling: Annotated[
-        str, Input("How the target is brought onto the source's grid; empty to choose by its kind.")
-    ] = "",
+    resampling: Resampling = "",
     overwrite: Annotated[bool, Input("Start anew if the folder holds other chips.")] = False,
     seed: Annotated[int, Input("Seed of every draw.", low=0)] = 42,
     *,
@@ -101,29 +109,12 @@ def train(
     chips: Annotated[Path, Input("Folder of chips.", "folder")],
     out: Annotated[Path, Input("Folder for the model; its name names the model.", "new folder")],
     model: Annotated[str, Input("Kind of model.", choices=MODELS)] = "pix2pix",
-    epochs: Annotated[
-        int | None,
-        Input(
-            "Times the chips are gone through; if empty 20, or as many as fit into max minutes.",
-            low=1,
-        ),
-    ] = None,
-    preset: Annotated[
-        str,
-        Input(
-            "Named settings: published, fast, small (cyclegan, regularized_gan) or gpu "
-            "(regularized_gan); empty to choose by the device."
-        ),
-    ] = "",
+    epochs: Epochs = None,
+    preset: Preset = "",
     batch_size: Annotated[int | None, Input("Chips a step; the preset's if empty.", low=1)] = None,
-    chip_size: Annotated[
-        int | None, Input("Side that chips are cropped to, in pixels.", low=8)
-    ] = None,
+    chip_size: ChipSize = None,
     lr: Annotated[float | None, Input("Learning rate; the preset's if empty.", low=0)] = None,
-    max_minutes: Annotated[
-        float | None,
-        Input("Stop after this many minutes; the schedule is laid over them.", low=0),
-    ] = None,
+    max_minutes: MaxMinutes = None,
     resume: Annotated[bool, Input("Go on with a training that was stopped.")] = False,
     tensorboard: Annotated[bool, Input("Write a TensorBoard log.")] = False,
     seed: Annotated[int, Input("Seed of weights, split and order.", low=0)] = 42,
@@ -152,14 +143,7 @@ def translate(
     out: Annotated[Path, Input("Translated GeoTIFF.", "new raster")],
     direction: Direction = "AtoB",
     statistics: Statistics = "sampled",
-    overlap: Annotated[
-        str,
-        Input(
-            "Read tiles as far as the network looks, or blend them: cheaper for deep networks, "
-            "approximate.",
-            choices=OVERLAPS,
-        ),
-    ] = "exact",
+    overlap: Overlap = "exact",
     verify: Annotated[
         bool, Input("Measure on a sample whether tiles agree; the figures go into the tags.")
     ] = False,
@@ -182,21 +166,9 @@ def translate(
     no_stac: NoStac = False,
     overwrite: Annotated[bool, Input("Replace the output if it exists.")] = False,
     device: Device = "",
-    trust: Annotated[
-        str,
-        Input(
-            "Layers that say how far to believe each pixel, written to OUT_trust.tif: cycle, "
-            "disagreement, drift and realness, comma separated, or all.",
-            several=("all", "cycle", "disagreement", "drift", "realness"),
-        ),
-    ] = "",
-    trust_models: Annotated[
-        str, Input("More models, comma separated: disagreement is then over all of them.")
-    ] = "",
-    drift: Annotated[
-        str,
-        Input("What to do if the raster does not look like the training chips.", choices=DRIFT),
-    ] = "warn",
+    trust: Trust = "",
+    trust_models: TrustModels = "",
+    drift: Drift = "warn",
     *,
     progress: Callable[..., Iterable] = quiet,
     tell: Callable[[str, Path], object] = silent,
@@ -324,6 +296,38 @@ def translate_batch(
     return folder
 
 
+def generate(
+    model: Model,
+    out: Annotated[Path, Input("Folder for the tiles.", "new folder")],
+    count: Annotated[int, Input("Images to make.", low=1)] = 64,
+    like: Like = None,
+    label: Annotated[str, Input("Class to make; empty goes through all in turn.")] = "",
+    seed: Annotated[int, Input("Seed of the images.", low=0)] = 0,
+    truncation: Truncation = 1.0,
+    mosaic: Mosaic = "vrt",
+    overwrite: Annotated[bool, Input("Replace the tiles of an earlier run.")] = False,
+    device: Device = "",
+    *,
+    progress: Callable[..., Iterable] = quiet,
+    tell: Callable[[str, Path], None] = silent,
+) -> Path:
+    """Make images with a trained generator, as GeoTIFFs in class folders.
+
+    The tiles have the stored type, the values and the pixel size of the training chips, lie side by
+    side, and each says that it is synthetic. The folder can be trained on.
+    """
+    from .translate.making import make_tiles
+
+    tiles = make_tiles(
+        model, out, count, labels=label or None, seed=seed, truncation=truncation, like=like,
+        mosaic=None if mosaic == "none" else mosaic, overwrite=overwrite, device=device or None,
+        progress=progress,
+    )  # fmt: skip
+    if tiles.mosaic is not None:
+        tell("mosaic", tiles.mosaic)
+    return tiles.folder
+
+
 def evaluate(
     output: Annotated[Path, Input("Translated raster.", "raster")],
     truth: Annotated[Path, Input("Raster that shows what was really there.", "raster")],
@@ -383,5 +387,14 @@ def doctor(
 
 TOOLS: dict[str, Callable[..., Any]] = {
     tool.__name__: tool
-    for tool in (export_chips, train, translate, translate_batch, evaluate, inspect, doctor)
+    for tool in (
+        export_chips,
+        train,
+        translate,
+        translate_batch,
+        generate,
+        evaluate,
+        inspect,
+        doctor,
+    )
 }

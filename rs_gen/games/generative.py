@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import SettingError
+from ..errors import SettingError, UnknownNameError
 from .base import Game
 
 
@@ -67,3 +68,42 @@ class GenerativeGame(Game):
             SettingError: The game hands out none.
         """
         raise SettingError(f"a {self.name} model has no discriminator that hands out features")
+
+
+def numbers_of(
+    names: Sequence[str], count: int, labels: int | str | Sequence[int | str] | None = None
+) -> Tensor:
+    """(count,) class numbers, from what a person asks for.
+
+    Args:
+        names: Of the classes; empty where there are none.
+        count: Images, at least 1.
+        labels: A class by name or number for all, or one for each image; None goes through the
+            classes in turn.
+
+    Raises:
+        SettingError: A number can't work, or there are no classes to ask for.
+        UnknownNameError: There is no such class.
+    """
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise SettingError(f"n={count!r} is no number of images; give at least 1")
+    if labels is None:
+        return torch.arange(count) % max(1, len(names))
+    if not names:
+        raise SettingError(
+            f"labels={labels!r}: this model knows no classes; train it on class folders"
+        )
+    each = [labels] * count if isinstance(labels, int | str | np.integer) else list(labels)
+    if len(each) != count:
+        raise SettingError(f"{len(each)} labels for n={count} images; give one for all or one each")
+    return torch.tensor([_number_of(names, label) for label in each])
+
+
+def _number_of(names: Sequence[str], label: int | str) -> int:
+    if isinstance(label, str):
+        if label not in names:
+            raise UnknownNameError("class", label, names)
+        return list(names).index(label)
+    if not 0 <= label < len(names):
+        raise SettingError(f"class {label} is not within 0 to {len(names) - 1}")
+    return int(label)

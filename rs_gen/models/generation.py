@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from ..data.side import Side
-from ..errors import SettingError, UnknownNameError
+from ..errors import SettingError
 from ..games.base import Game
-from ..games.generative import GenerativeGame
+from ..games.generative import GenerativeGame, numbers_of
 from ..games.package import Package
 from ..training.evaluate import Scorer
 from ..training.generation import (
@@ -25,7 +25,9 @@ from ..training.generation import (
 )
 from ..training.information import INFORMATION, SAMPLES, Shown, feature_information
 from ..training.resume import read_tensors
-from . import figures
+from ..translate.generated import Tiles
+from ..translate.making import made, make_tiles
+from . import figures, keeping
 from .base import Model, Watchers
 
 if TYPE_CHECKING:
@@ -78,12 +80,30 @@ class GenerationModel(Model):
         self, n: int, labels: Labels = None, seed: int = 0, *, truncation: float = 1.0
     ) -> Tensor:
         """As ``generate``, but float32 in [-1, 1] as networks and metrics read them."""
-        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-            raise SettingError(f"n={n!r} is no number of images; give at least 1")
-        if not 0 < truncation < float("inf"):
-            raise SettingError(f"truncation={truncation!r} is not above 0; 1 changes nothing")
-        z = self._generative.noise(n, seed) * truncation
-        return self._made(z, self.labels_of(n, labels))
+        chosen = self.labels_of(n, labels)
+        return made(self._generative, n, chosen, seed=seed, truncation=truncation,
+                    device=self.device)  # fmt: skip
+
+    def export(
+        self, n: int, out: str | Path, labels: Labels = None, seed: int = 0, *,
+        truncation: float = 1.0, **where: Any,
+    ) -> Tiles:  # fmt: skip
+        """Write ``n`` images as GeoTIFFs on a grid, in class folders where there are classes.
+
+        Args:
+            n: Images.
+            out: Folder for the tiles.
+            labels: As for ``generate``, and so are ``seed`` and ``truncation``.
+            seed: Of the noise.
+            truncation: Factor on the noise.
+            **where: As ``translate.generated.export_tiles`` takes them: ``like`` or ``crs`` and
+                ``transform``, ``columns``, ``mosaic``, ``overwrite``.
+        """
+        package = Package(self.game, keeping.card_of(self, "", None), {})
+        return make_tiles(
+            package, out, n, labels=labels, seed=seed, truncation=truncation, device=self.device,
+            **where,
+        )  # fmt: skip
 
     def interpolate(
         self, steps: int = 8, labels: Labels = None, seeds: tuple[int, int] = (0, 1)
@@ -114,17 +134,7 @@ class GenerationModel(Model):
 
     def labels_of(self, n: int, labels: Labels = None) -> Tensor:
         """(n,) class numbers from names or numbers; see ``generate``."""
-        count = len(self.class_names)
-        if labels is None:
-            return torch.arange(n) % max(1, count)
-        if not count:
-            raise SettingError(
-                f"labels={labels!r}: this model knows no classes; train it on class folders"
-            )
-        each = [labels] * n if isinstance(labels, int | str | np.integer) else list(labels)
-        if len(each) != n:
-            raise SettingError(f"{len(each)} labels for n={n} images; give one for all or one each")
-        return torch.tensor([self._class(label) for label in each])
+        return numbers_of(self.class_names, n, labels)
 
     # Looking.
 
@@ -256,15 +266,6 @@ class GenerationModel(Model):
             for part, named in zip(z.split(BATCH), labels.split(BATCH), strict=True)
         ]
         return torch.cat(parts)
-
-    def _class(self, label: int | str) -> int:
-        if isinstance(label, str):
-            if label not in self.class_names:
-                raise UnknownNameError("class", label, self.class_names)
-            return self.class_names.index(label)
-        if not 0 <= label < len(self.class_names):
-            raise SettingError(f"class {label} is not within 0 to {len(self.class_names) - 1}")
-        return int(label)
 
     def _real(self, split: str) -> Shown:
         """Chips as they are; at most 1,024, for measuring."""
