@@ -123,16 +123,21 @@ class F2GANGame(FusingGame):
         return torch.lerp(start[None], end[None], t)
 
     def feature_terms(self, out: Fused, fakes: Judgement, a: Tensor) -> Terms:
-        """As every fusing game, and ``regression``: the coefficients can be read off the image."""
+        """As every fusing game, and ``regression``: the coefficients can be read off the image.
+
+        Whoever reads them is no adversary, so its weights learn here, too; they are stepped with
+        the critic's. In the released code they are in no optimiser.
+        """
         terms = super().feature_terms(out, fakes, a)
         weight = self.settings["regression_weight"]
         if weight and out.a.shape[1] > 1:
-            found = self.discriminators["reader"](self.seen_features(out), fakes.features)
+            reader = self.discriminators["reader"].requires_grad_(True)
+            found = reader(self.seen_features(out), fakes.features)
             terms["regression"] = weight * interpolation_l1(found, a)
         return terms
 
     def reading_terms(self, out: Fused, reals: Judgement, fakes: Judgement) -> Terms:
-        """``reading``: whoever reads off the coefficients learns it here; the critic does not."""
+        """``reading``: whoever reads the coefficients learns here, too; the critic does not."""
         weight = self.settings["regression_weight"]
         if not weight or out.a.shape[1] < 2:
             return {}

@@ -85,7 +85,7 @@ class FusingGame(FewShotGame):
         terms = {"l1": s["l1_weight"] * weighted_l1(out.fakes, supports, a, s["l1_side"])}
         if out.warming:
             return terms
-        with frozen(self.discriminators):
+        with frozen(self.discriminators["critic"]):
             fakes = self.critic(out.fakes)
             terms["adversarial"] = s["adversarial_weight"] * hinge_g(fakes.real)
             if s["class_weight"] and fakes.classes.shape[1]:

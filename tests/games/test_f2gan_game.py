@@ -77,17 +77,25 @@ def test_mode_seeking_moves_the_two_images_of_an_episode_apart():
     assert step(fit=False) > before
 
 
-def test_the_coefficients_teach_the_generator_and_their_reader_is_taught():
+def test_whoever_reads_the_coefficients_learns_in_both_steps_and_teaches_the_generator():
     game = small(adversarial_weight=0.0, class_weight=0.0, l1_weight=0.0, mode_weight=0.0, one=0.0)
     out = game.train()(*episodes(shapes(4, 6), 2, 3, 2))
-    # G step: through the reader into the generator.
+    reader = [p for p in game.discriminators["reader"].parameters() if p.dim() > 1]
+
+    def reader_learns():
+        return all(p.grad is not None and p.grad.abs().sum() > 0 for p in reader)
+
+    # G step, in which the loop has frozen all discriminators: into the generator and the reader.
+    game.discriminators.requires_grad_(False)
     game.generator_loss(out)["regression"].backward()
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in game.generators.parameters())
+    assert reader_learns()
+    assert all(p.grad is None for p in game.discriminators["critic"].parameters())
     # D step: into the reader and nothing else.
+    game.discriminators.requires_grad_(True)
     game.zero_grad(set_to_none=True)
     game.discriminator_loss(out)["reading"].backward()
-    reader = list(game.discriminators["reader"].parameters())
-    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in reader)
+    assert reader_learns()
     others = [*game.generators.parameters(), *game.discriminators["critic"].parameters()]
     assert all(p.grad is None for p in others)
 
