@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+from fastai.callback.core import Callback
 from worlds import grid, write
 
 import rs_gen
@@ -31,6 +32,20 @@ def class_chips(root, classes=5, each=6, size=16, bands=4):
             at = grid(size, size, col=size * (c * each + i))
             write(root / f"class{c}" / f"{i:02d}.tif", pixels.astype("uint16"), at, nodata=0)
     return root
+
+
+class PowerCutError(Exception):
+    """Nobody expected it."""
+
+
+class PowerCut(Callback):
+    """Stop in the middle of the third step."""
+
+    order, run_valid = 200, False
+
+    def after_batch(self):
+        if self.step == 2:
+            raise PowerCutError("nobody expected it")
 
 
 @pytest.fixture(scope="module")
@@ -92,14 +107,17 @@ class TestEverySystem:
 
     def test_a_killed_training_goes_on_as_if_nothing_had_been(self, system, root, tmp_path):
         data = prepared(root, tmp_path)
-        whole = tiny(system, data)
-        whole.fit(epochs=2, progress=False, preview=False, folder=tmp_path / "a")
-        parted = tiny(system, data)
-        parted.fit(epochs=2, steps=2, progress=False, preview=False, folder=tmp_path / "b",
-                   save_every=1, schedule="constant")  # fmt: skip
-        assert (tmp_path / "b" / "split.json").exists()
-        assert (tmp_path / "a" / "last.safetensors").exists()
-        assert parted.history[-1]["step"] == 2
+        options = {"steps": 3, "progress": False, "preview": False, "save_every": 1}
+        whole, killed, again = (tiny(system, data) for _ in range(3))
+        whole.fit(folder=tmp_path / "whole", **options)
+        with pytest.raises(PowerCutError):
+            killed.fit(folder=tmp_path / "cut", callbacks=[PowerCut()], **options)
+        again.fit(folder=tmp_path / "cut", resume=True, **options)
+        for (name, one), two in zip(
+            whole.game.named_parameters(), again.game.parameters(), strict=True
+        ):
+            assert torch.equal(one, two), name
+        assert (tmp_path / "cut" / "split.json").exists()
 
 
 def test_metrics_say_how_they_were_measured(root, tmp_path):
