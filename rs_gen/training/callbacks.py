@@ -161,6 +161,8 @@ class DiscriminatorStep(Part):
         self.optimizer.set_hyper("lr", self.learn.rate * self.recipe.d_lr_ratio)
         with self.learn.autocast():
             terms = self.model.discriminator_loss(self.pred)
+        if not terms:  # a game may leave its discriminators out for a while
+            return
         self.learn.take_terms(terms)
         sum(terms.values()).backward()
         self.optimizer.step()

@@ -158,6 +158,23 @@ def test_autocast_ends_also_when_a_step_fails():
     assert all(p.requires_grad for p in game.parameters())
 
 
+def test_a_game_may_leave_its_discriminators_out_for_a_while():
+    game, averaged = ToyGame(), []
+    game.discriminator_loss = lambda out: {}
+    before = [p.clone() for p in game.discriminators.parameters()]
+
+    class After(Callback):
+        order = 91  # behind the average, which must not miss the step
+
+        def after_step(self):
+            averaged.append(self.learn.step)
+
+    fit(game, ToyData(), PLAIN.but(ema_halflife=5.0), callbacks=[After()])
+    assert len(averaged) > 1
+    after = list(game.discriminators.parameters())
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
 class TestEma:
     def test_the_first_average_is_not_of_random_weights(self):
         recipe = PLAIN.but(ema_halflife=500.0, epochs=10)
