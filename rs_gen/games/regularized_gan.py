@@ -29,7 +29,7 @@ from . import augment as changes
 from .base import Terms, frozen, given
 from .generative import GenerativeGame
 from .registry import register
-from .regularized_settings import check, make_players
+from .regularized_settings import R1, check, make_players
 
 ADA_TARGET = 0.6  # mean sign of D(real) - D(fake) that adaptive augmentation holds
 ADA_IMAGES = 100_000  # images in which its strength could go from 0 to 1
@@ -67,7 +67,8 @@ class RegularizedGANGame(GenerativeGame):
         z_dim: Numbers of noise.
         loss: ``"rpgan"``, or ``"nonsaturating"`` as the paper has it.
         r1_weight: Gamma of ``gamma / 2 * squared gradient norm`` on real images, which keeps
-            training stable. Larger images want more: about 0.5 at 32, 2 at 64, 150 at 256 pixels.
+            training stable. Larger images want more; None is 1 at 32 pixels, 2 at 64, 20 at 128 and
+            150 at 256. Where a training blows up, try four times as much.
         r2_weight: As ``r1_weight``, on fakes; None for the same with ``"rpgan"``, else 0.
         penalty_interval: Steps between both penalties, which then weigh as many times more.
         uniformity_weight: Lambda_U; 0 builds no such term.
@@ -106,7 +107,7 @@ class RegularizedGANGame(GenerativeGame):
         stage_blocks: int = 1,
         z_dim: int = 64,
         loss: str = "rpgan",
-        r1_weight: float = 1.0,
+        r1_weight: float | None = None,
         r2_weight: float | None = None,
         penalty_interval: int = 1,
         uniformity_weight: float = 0.2,
@@ -122,6 +123,8 @@ class RegularizedGANGame(GenerativeGame):
         reg_warmup_steps: int = 0,
         augment: str = "none",
     ):
+        if r1_weight is None:
+            r1_weight = R1.get(size, 1.0)
         if r2_weight is None:
             r2_weight = r1_weight if loss == "rpgan" else 0.0
         settings = given(locals())

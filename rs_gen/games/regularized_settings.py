@@ -26,6 +26,8 @@ WIDTHS = {
     "gpu": (384, 384, 384, 256, 128, 64, 32),
     "toy": (64, 64, 32, 16, 16, 16, 16),
 }
+# Weight of R1 by size; Huang et al. 2024 take 2 at 64 and 150 at 256 pixels.
+R1 = {16: 0.5, 32: 1.0, 64: 2.0, 128: 20.0, 256: 150.0}
 MOST_CHANNELS = 1024
 
 

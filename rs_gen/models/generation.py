@@ -26,7 +26,7 @@ from ..training.generation import (
 from ..training.information import INFORMATION, SAMPLES, Shown, feature_information
 from ..training.resume import read_tensors
 from ..translate.generated import Tiles
-from ..translate.making import made, make_tiles
+from ..translate.making import made, make_tiles, noise_of
 from . import figures, keeping
 from .base import Model, Watchers
 
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from ..metrics.protocol import Score
 
 STEPS = 100  # that an epoch should have at least: few chips make epochs of a handful
-BATCH = 64  # images generated at once
 MOST_REAL = 1024  # real images that are held for measuring
 Labels = int | str | Sequence[int | str] | None
 
@@ -81,8 +80,8 @@ class GenerationModel(Model):
     ) -> Tensor:
         """As ``generate``, but float32 in [-1, 1] as networks and metrics read them."""
         chosen = self.labels_of(n, labels)
-        return made(self._generative, n, chosen, seed=seed, truncation=truncation,
-                    device=self.device)  # fmt: skip
+        z = noise_of(self._generative, n, seed, truncation)
+        return made(self._generative, z, chosen, self.device)
 
     def export(
         self, n: int, out: str | Path, labels: Labels = None, seed: int = 0, *,
@@ -123,7 +122,7 @@ class GenerationModel(Model):
         first, last = (self._generative.noise(1, seed) for seed in seeds)
         z = slerp(first, last, torch.linspace(0, 1, steps)[:, None])
         chosen = self.labels_of(steps, 0 if labels is None and self.class_names else labels)
-        return self.stored(self._made(z, chosen))
+        return self.stored(made(self._generative, z, chosen, self.device))
 
     def stored(self, encoded: Tensor) -> np.ndarray:
         """(N, C, H, W) in [-1, 1] as stored values of the training chips' dtype."""
@@ -257,15 +256,6 @@ class GenerationModel(Model):
     @property
     def _generative(self) -> GenerativeGame:
         return cast(GenerativeGame, self.game)
-
-    @torch.no_grad()
-    def _made(self, z: Tensor, labels: Tensor) -> Tensor:
-        game = self._generative.eval().to(self.device)
-        parts = [
-            game.generate(part.to(self.device), named.to(self.device)).float().clamp(-1, 1).cpu()
-            for part, named in zip(z.split(BATCH), labels.split(BATCH), strict=True)
-        ]
-        return torch.cat(parts)
 
     def _real(self, split: str) -> Shown:
         """Chips as they are; at most 1,024, for measuring."""

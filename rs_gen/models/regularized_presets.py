@@ -33,13 +33,13 @@ REGULARIZED: dict[str, Preset] = {
         about="Plain convolutions for 32 px: a result within minutes on one core.",
     ),
     "small": Preset(
-        {"base": "r3gan", "scale": "cpu", "r1_weight": 2.0},
+        {"base": "r3gan", "scale": "cpu"},
         {**_RELATIVISTIC, "lr": 5e-4},
         32,
         about="The relativistic pair without norms, small enough for hours on a CPU at 64 px.",
     ),
     "gpu": Preset(
-        {"base": "r3gan", "scale": "gpu", "stage_blocks": 2, "r1_weight": 2.0},
+        {"base": "r3gan", "scale": "gpu", "stage_blocks": 2},
         {**_RELATIVISTIC, "ema_halflife": 2000.0},
         64,
         about="Two blocks a stage and 5 M weights a player at 64 px, for a GPU.",

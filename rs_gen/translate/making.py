@@ -59,7 +59,7 @@ def make_tiles(
     if not isinstance(game, GenerativeGame):
         raise SettingError(f"{name} is a {card.model} model, which makes no images from noise")
     chosen = numbers_of(card.classes, count, labels)
-    images = made(game, count, chosen, seed=seed, truncation=truncation, device=device)
+    images = made(game, noise_of(game, count, seed, truncation), chosen, device)
     said = {"model": name, "model_digest": digest(game.generators["G"]), "seed": seed,
             "truncation": truncation, **(tags or {})}  # fmt: skip
     return export_tiles(
@@ -68,23 +68,23 @@ def make_tiles(
     )  # fmt: skip
 
 
-@torch.no_grad()
-def made(
-    game: GenerativeGame, count: int, labels: Tensor, *, seed: int = 0, truncation: float = 1.0,
-    device: Any = None,
-) -> Tensor:  # fmt: skip
-    """(count, C, H, W) images in [-1, 1], on the CPU.
+def noise_of(game: GenerativeGame, count: int, seed: int = 0, truncation: float = 1.0) -> Tensor:
+    """(count, z_dim) noise, shortened where ``truncation`` is below 1.
 
     Raises:
         SettingError: ``truncation`` is not above 0.
     """
     if not 0 < truncation < float("inf"):
         raise SettingError(f"truncation={truncation!r} is not above 0; 1 changes nothing")
+    return game.noise(count, seed) * truncation
+
+
+@torch.no_grad()
+def made(game: GenerativeGame, z: Tensor, labels: Tensor, device: Any = None) -> Tensor:
+    """(N, C, H, W) images in [-1, 1], on the CPU, of (N, z_dim) noise and (N,) class numbers."""
     device = pick_device(device)
     game = game.to(device).eval()
-    parts = zip((game.noise(count, seed) * truncation).split(BATCH), labels.split(BATCH),
-                strict=True)  # fmt: skip
     return torch.cat([
-        game.generate(z.to(device), named.to(device)).float().clamp(-1, 1).cpu()
-        for z, named in parts
+        game.generate(part.to(device), named.to(device)).float().clamp(-1, 1).cpu()
+        for part, named in zip(z.split(BATCH), labels.split(BATCH), strict=True)
     ])  # fmt: skip

@@ -273,6 +273,13 @@ def test_settings_that_can_not_work_are_refused(settings, error, text):
         game(**settings)
 
 
+@pytest.mark.parametrize(("size", "weight"), [(32, 1.0), (64, 2.0), (256, 150.0)])
+def test_larger_images_keep_the_discriminator_calmer(size, weight):
+    held = RegularizedGANGame(3, size, base="dcgan", scale="toy").settings
+    assert held["r1_weight"] == held["r2_weight"] == weight
+    assert RegularizedGANGame(3, size, base="dcgan", scale="toy", r1_weight=3.0).weights == (3, 3)
+
+
 def test_a_size_without_a_network_is_refused_with_one_that_has():
     with pytest.raises(ChipError, match=r"chips are 48 px but images are made with 16, .*; try 32"):
         RegularizedGANGame(3, 48)
