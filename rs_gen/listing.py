@@ -22,11 +22,14 @@ LABELS = {
     "translate_batch": ("Translate Many Rasters", "Translation"),
     "generate": ("Generate Images", "Generation"),
     "evaluate": ("Evaluate Translated Raster", "Translation"),
+    "export_onnx": ("Export Model to ONNX", "Utilities"),
     "inspect": ("Inspect Raster, Model or Chips", "Utilities"),
     "doctor": ("Check Installation", "Utilities"),
 }
 #: Options that a dialog shows at once; the others go under "advanced".
 FIRST = {
+    "export_onnx": ("direction",),
+    "generate": ("count", "like", "label"),
     "export_chips": ("size", "stride", "area", "unpaired"),
     "train": ("model", "epochs", "preset", "max_minutes", "resume"),
     "translate": ("direction", "statistics", "area", "palette", "polygons", "trust"),

@@ -32,6 +32,7 @@ class Input:
             ``new folder``, ``new features``, ``new file`` (JSON) or ``value``.
         choices: The values allowed; empty for any.
         several: Words of which some may be given, parted by commas; empty for any text.
+        ending: Of a new file, without the dot; empty for json.
         low: Least number allowed.
         high: Greatest number allowed.
     """
@@ -40,6 +41,7 @@ class Input:
     kind: str = "value"
     choices: tuple[str, ...] = ()
     several: tuple[str, ...] = ()
+    ending: str = ""
     low: float | None = None
     high: float | None = None
 
@@ -139,6 +141,62 @@ TrustModels = Annotated[
 ]
 Truncation = Annotated[
     float, Input("Below 1 images are more typical and vary less.", low=0.01, high=2)
+]
+
+# Those below belong to one tool; here, so that tools.py can be read as a list.
+Sources = Annotated[
+    str,
+    Input(
+        "Rasters to translate: files, folders, patterns, a VRT, an index (GeoPackage, "
+        "GeoParquet) or a STAC item collection; several are parted by ;",
+        "path",
+    ),
+]
+Scheduler = Annotated[
+    str,
+    Input("Address of a Dask cluster (tcp://host:8786) that computes; local starts one."),
+]
+Workers = Annotated[
+    int, Input("Processes that compute, each with the model and its share of the cores.", low=1)
+]
+Key = Annotated[
+    str,
+    Input("Column of an index, or asset of a STAC item, that names the raster; or empty."),
+]
+BlockSize = Annotated[
+    int, Input("Side of a block, the piece that is done or not done, in pixels.", low=32)
+]
+RedoChanged = Annotated[bool, Input("Go on, and do rasters that changed since from the start.")]
+AllowGaps = Annotated[
+    bool, Input("Write rasters of which blocks failed too; they are nodata there.")
+]
+DryRun = Annotated[
+    bool, Input("Only say what the job would take; three blocks are computed for that.")
+]
+MinValid = Annotated[float, Input("Least share of a chip that must be measured.", low=0, high=1)]
+ValidShare = Annotated[
+    float, Input("Share of the chips kept for validation, by place.", low=0, high=0.9)
+]
+
+Cell = Annotated[
+    int | None,
+    Input("Side of the cells of a regular grid that are scored one by one, in pixels.", low=16),
+]
+Scores = Annotated[
+    Path | None, Input("GeoPackage for the scores of areas and cells.", "new features")
+]
+Areas = Annotated[
+    Path | None, Input("Polygons that are scored one by one, in any CRS.", "features")
+]
+Joined = Annotated[
+    bool, Input("One output of all bands, instead of one a band as Deepness reads them.")
+]
+StatisticsRaster = Annotated[
+    Path | None,
+    Input(
+        "Raster whose statistics the norms divide by; those of the training chips if empty.",
+        "raster",
+    ),
 ]
 
 

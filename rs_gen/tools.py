@@ -12,20 +12,28 @@ from typing import Annotated, Any
 
 from .parameters import (
     STRETCHES,
+    AllowGaps,
     Area,
     AreaMode,
+    Areas,
     BatchSize,
+    BlockSize,
+    Cell,
     ChipSize,
     Cog,
     Compress,
     Device,
     Direction,
     Drift,
+    DryRun,
     Epochs,
     Input,
+    Joined,
+    Key,
     Like,
     MaxMemory,
     MaxMinutes,
+    MinValid,
     Model,
     Mosaic,
     NoStac,
@@ -34,15 +42,22 @@ from .parameters import (
     Palette,
     Parameter,
     Preset,
+    RedoChanged,
     Resample,
     Resampling,
+    Scheduler,
+    Scores,
+    Sources,
     Statistics,
+    StatisticsRaster,
     Truncation,
     Trust,
     TrustModels,
+    ValidShare,
+    Workers,
     parameters,
     summary,
-)  # fmt: skip
+)
 
 __all__ = ["TOOLS", "Input", "Parameter", "parameters", "summary"]
 
@@ -70,12 +85,8 @@ def export_chips(
     area: Annotated[
         Path | None, Input("Polygons that the chips must lie in, in any CRS.", "features")
     ] = None,
-    min_valid: Annotated[
-        float, Input("Least share of a chip that must be measured.", low=0, high=1)
-    ] = 1.0,
-    valid_share: Annotated[
-        float, Input("Share of the chips kept for validation, by place.", low=0, high=0.9)
-    ] = 0.1,
+    min_valid: MinValid = 1.0,
+    valid_share: ValidShare = 0.1,
     unpaired: Annotated[
         bool, Input("The two rasters do not show the same place: export each on its own grid.")
     ] = False,
@@ -203,14 +214,7 @@ def translate(
 
 
 def translate_batch(
-    sources: Annotated[
-        str,
-        Input(
-            "Rasters to translate: files, folders, patterns, a VRT, an index (GeoPackage, "
-            "GeoParquet) or a STAC item collection; several are parted by ;",
-            "path",
-        ),
-    ],
+    sources: Sources,
     model: Model,
     out: Annotated[Path, Input("Folder for the outputs and the job's record.", "new folder")],
     direction: Direction = "AtoB",
@@ -218,16 +222,11 @@ def translate_batch(
     tile_size: Annotated[int, Input("Side of a tile, in pixels.", low=32)] = 1024,
     batch_size: BatchSize = 1,
     max_memory: MaxMemory = "",
-    block_size: Annotated[
-        int, Input("Side of a block, the piece that is done or not done, in pixels.", low=32)
-    ] = 2048,
+    block_size: BlockSize = 2048,
     area: Area = None,
     area_mode: AreaMode = "clip",
     resample: Resample = False,
-    key: Annotated[
-        str,
-        Input("Column of an index, or asset of a STAC item, that names the raster; or empty."),
-    ] = "",
+    key: Key = "",
     cog: Cog = False,
     compress: Compress = "deflate",
     overviews: Overviews = "",
@@ -236,26 +235,15 @@ def translate_batch(
         bool, Input("Also write the classes as polygons, a GeoPackage beside each output.")
     ] = False,
     no_stac: NoStac = False,
-    workers: Annotated[
-        int, Input("Processes that compute, each with the model and its share of the cores.", low=1)
-    ] = 1,
-    scheduler: Annotated[
-        str,
-        Input("Address of a Dask cluster (tcp://host:8786) that computes; local starts one."),
-    ] = "",
+    workers: Workers = 1,
+    scheduler: Scheduler = "",
     resume: Annotated[bool, Input("Go on with a job that was stopped, or begin it.")] = False,
     only_failed: Annotated[bool, Input("Go on, but try only again what failed.")] = False,
-    redo_changed: Annotated[
-        bool, Input("Go on, and do rasters that changed since from the start.")
-    ] = False,
-    allow_gaps: Annotated[
-        bool, Input("Write rasters of which blocks failed too; they are nodata there.")
-    ] = False,
+    redo_changed: RedoChanged = False,
+    allow_gaps: AllowGaps = False,
     overwrite: Annotated[bool, Input("Start anew, whatever the folder holds.")] = False,
     status: Annotated[bool, Input("Only say how far the job in the folder is.")] = False,
-    dry_run: Annotated[
-        bool, Input("Only say what the job would take; three blocks are computed for that.")
-    ] = False,
+    dry_run: DryRun = False,
     device: Device = "",
     *,
     progress: Callable[..., Iterable] = quiet,
@@ -332,16 +320,9 @@ def evaluate(
     output: Annotated[Path, Input("Translated raster.", "raster")],
     truth: Annotated[Path, Input("Raster that shows what was really there.", "raster")],
     report: Annotated[Path | None, Input("JSON file for the scores.", "new file")] = None,
-    areas: Annotated[
-        Path | None, Input("Polygons that are scored one by one, in any CRS.", "features")
-    ] = None,
-    cell: Annotated[
-        int | None,
-        Input("Side of the cells of a regular grid that are scored one by one, in pixels.", low=16),
-    ] = None,
-    scores: Annotated[
-        Path | None, Input("GeoPackage for the scores of areas and cells.", "new features")
-    ] = None,
+    areas: Areas = None,
+    cell: Cell = None,
+    scores: Scores = None,
     block: Annotated[
         int, Input("Side of the blocks that intervals are drawn from, in pixels.", low=32)
     ] = 256,
@@ -362,6 +343,27 @@ def evaluate(
         output, truth, areas=areas, cell=cell, scores=scores, block=block, progress=progress
     )
     return write_report(found, report)
+
+
+def export_onnx(
+    model: Model,
+    out: Annotated[Path, Input("The ONNX file.", "new file", ending="onnx")],
+    direction: Direction = "AtoB",
+    raster: StatisticsRaster = None,
+    joined: Joined = False,
+    overwrite: Annotated[bool, Input("Replace the file if it exists.")] = False,
+) -> dict[str, Any]:
+    """Write a model as ONNX, for programs without rs_gen, such as the QGIS plugin Deepness.
+
+    Stored values go in and stored values come out: stretches and frozen statistics are in the file.
+    It is checked with onnxruntime against torch, and the largest difference is told. Any sides will
+    do that are multiples of the network's phase.
+    """
+    from .translate.onnx_export import export_onnx as export
+    from .translate.translator import Translator
+
+    translator = Translator.of(model, direction=direction, device="cpu")
+    return export(translator, out, raster=raster, joined=joined, overwrite=overwrite)
 
 
 def inspect(
@@ -388,13 +390,7 @@ def doctor(
 TOOLS: dict[str, Callable[..., Any]] = {
     tool.__name__: tool
     for tool in (
-        export_chips,
-        train,
-        translate,
-        translate_batch,
-        generate,
-        evaluate,
-        inspect,
-        doctor,
+        *(export_chips, train, translate, translate_batch, generate, evaluate, export_onnx),
+        *(inspect, doctor),
     )
 }

@@ -38,6 +38,8 @@ LENT = {  # third parties, and the only rooms that may know them when they are i
     "matplotlib": {"data", "training", "models"},
     "torchvision": set(),
     "timm": set(),
+    "onnx": set(),
+    "onnxruntime": set(),
     "click": {"cli"},
     "distributed": {"translate"},
     "pyarrow": set(),

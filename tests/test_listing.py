@@ -29,7 +29,7 @@ def test_a_parameter_is_told_by_its_place_or_by_its_flag():
     assert asked["batch_size"] == {
         "name": "batch_size", "flag": "--batch-size", "label": "Batch size", "first": False,
         "type": "int", "many": False, "default": 1, "help": "Tiles computed at once.",
-        "kind": "value", "choices": (), "several": (), "low": 1, "high": None,
+        "kind": "value", "choices": (), "several": (), "ending": "", "low": 1, "high": None,
     }  # fmt: skip
 
 

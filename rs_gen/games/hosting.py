@@ -35,7 +35,7 @@ class Hosted(NamedTuple):
 def programs(game: Game, card: Card, statistics: Statistics) -> Hosted:
     """The generators of a game as steps, where a host can run them block by block."""
     made: dict[str, Any] = {}
-    why = ""
+    why = "" if card.source else "it draws images rather than translating rasters"
     for direction in game.directions:
         try:
             net = game.generator(direction)

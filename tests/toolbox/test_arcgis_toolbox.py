@@ -44,6 +44,10 @@ def files(tmp_path_factory) -> Path:
                                      palettes={"AtoB": palette}))  # fmt: skip
     game = create_game("pix2pix", in_channels=3, out_channels=3, width=4, depth=5, d_width=4)
     save(folder / "one.dlpk", game, Card("pix2pix", game.settings, side, side, 64))
+    game = create_game("regularized_gan", out_channels=3, size=16, classes=2, base="dcgan",
+                       widths=[8, 8, 8], z_dim=8)  # fmt: skip
+    card = Card("regularized_gan", {}, {}, side, 16, classes=["field", "water"])
+    save(folder / "noise.dlpk", game, card)
     return folder
 
 
@@ -76,7 +80,7 @@ def test_a_dialog_asks_for_every_parameter_of_its_tool(host, index):
     shown = host.open(host.load(PYT).tools[index]())
     asked = [p for p in shown if p.parameterType != "Derived"]
     name, function = list(tools.TOOLS.items())[index]
-    hidden = {"device"} | ({"overwrite"} if name == "translate" else set())
+    hidden = {"device"} | ({"overwrite"} if name in ("translate", "export_onnx") else set())
     known = [p for p in tools.parameters(function) if p.name not in hidden]
     assert len(asked) == len(known)
     assert [p.parameterType for p in asked] == [
@@ -183,6 +187,30 @@ def test_cancelling_stops_the_run_and_says_so(files, tmp_path):
                  tile_size=16, stride=1, valid_share=0.0)  # fmt: skip
     assert any("nothing half-written" in line for line in host.messages.warnings)
     assert not list((tmp_path / "chips").glob("**/.*.part"))
+
+
+@pytest.mark.slow  # real runs, several seconds each
+def test_images_are_made_and_shown_as_a_mosaic(host, files, tmp_path):
+    host.run(tool(host, "GenerateImages"), in_model_definition=str(files / "noise.dlpk"),
+             out_folder=str(tmp_path / "tiles"), count=3, label="water")  # fmt: skip
+    assert len(list((tmp_path / "tiles" / "water").glob("*.tif"))) == 3
+    assert Path(host.parameters["out_mosaic"].value).exists()
+
+
+def test_a_model_of_another_kind_is_sent_to_its_own_tool(host, files, tmp_path):
+    with pytest.raises(ExecuteError, match="draws images from noise; use Generate Images"):
+        translated(host, files, tmp_path / "o.tif", in_model_definition=str(files / "noise.dlpk"))
+    with pytest.raises(ExecuteError, match="translates rasters; use Translate Raster"):
+        host.run(tool(host, "GenerateImages"), in_model_definition=str(files / "one.dlpk"),
+                 out_folder=str(tmp_path / "tiles"))  # fmt: skip
+
+
+@pytest.mark.slow  # real runs, several seconds each
+def test_a_model_is_written_as_onnx(host, files, tmp_path):
+    host.run(tool(host, "ExportModelToOnnx"), in_model_definition=str(files / "one.dlpk"),
+             out_file=str(tmp_path / "town.onnx"))  # fmt: skip
+    assert (tmp_path / "town.onnx").exists()
+    assert "max difference from torch" in host.parameters["report_json"].value
 
 
 @pytest.mark.slow  # real runs, several seconds each
@@ -293,7 +321,7 @@ def test_fields_come_and_go_with_what_was_chosen(host, files):
     assert fields["preset"].filter.list == ["published", "fast"]
     fields["model_type"].value = "cyclegan"
     train.updateParameters(list(fields.values()))
-    assert fields["preset"].filter.list == ["published", "small"]
+    assert fields["preset"].filter.list == ["published", "fast", "small"]
 
 
 def test_the_presets_of_a_dialog_are_those_that_there_are(host):
@@ -301,7 +329,7 @@ def test_the_presets_of_a_dialog_are_those_that_there_are(host):
 
     host.load(PYT)
     known = sys.modules["rs_gen_arcgis.checking"]._PRESETS
-    assert known == {model: list(presets) for model, presets in PRESETS.items()}
+    assert known == {model: list(PRESETS[model]) for model in tools.MODELS}
 
 
 def test_a_missing_command_is_told_in_the_dialog(host, files, tmp_path, monkeypatch):

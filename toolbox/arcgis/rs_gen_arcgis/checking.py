@@ -11,7 +11,11 @@ from .facts import facts_of, shown
 from .models import Model, NoModelError, model_of
 
 _APART = 1.1  # ground resolutions further apart than this factor are worth a warning
-_PRESETS = {"pix2pix": ["published", "fast"], "cyclegan": ["published", "small"]}
+_PRESETS = {
+    "pix2pix": ["published", "fast"],
+    "cyclegan": ["published", "fast", "small"],
+    "regularized_gan": ["fast", "small", "gpu", "published"],
+}
 
 
 def update_parameters(tool: str, fields: list[arcpy.Parameter]) -> None:
@@ -23,7 +27,7 @@ def update_parameters(tool: str, fields: list[arcpy.Parameter]) -> None:
         held["preset"].filter.type = "ValueList"
         held["preset"].filter.list = _PRESETS.get(held["model"].valueAsText or "", [])
     model = _model(held)
-    if model is not None and "direction" in held:
+    if model is not None and model.directions:
         held["direction"].filter.list = list(model.directions)
         if held["direction"].valueAsText not in model.directions:
             held["direction"].value = model.directions[0]
@@ -40,7 +44,7 @@ def update_messages(tool: str, fields: list[arcpy.Parameter]) -> None:
             _storable(p, field)
     field = held.get("model")
     if field is not None and field.valueAsText and not field.hasError() and tool != "train":
-        _model_suits(held)
+        _model_suits(tool, held)
     if tool == "export_chips":
         _stride_is_small(held)
 
@@ -90,12 +94,18 @@ def _model(held: dict[str, arcpy.Parameter]) -> Model | None:
         return None
 
 
-def _model_suits(held: dict[str, arcpy.Parameter]) -> None:
+def _model_suits(tool: str, held: dict[str, arcpy.Parameter]) -> None:
     """Whether the file is a model of ours, and one for this raster."""
     try:
         model = model_of(held["model"].valueAsText or "")
     except NoModelError as error:
         held["model"].setErrorMessage(str(error))
+        return
+    if (tool == "generate") == bool(model.directions):
+        held["model"].setErrorMessage(
+            "The model translates rasters; use Translate Raster." if model.directions else
+            "The model draws images from noise; use Generate Images."
+        )  # fmt: skip
         return
     raster, way = held.get("raster"), held.get("direction")
     if raster is None or way is None or not raster.valueAsText or raster.hasError():

@@ -47,7 +47,7 @@ def _parameter(tool: str, p: kinds.Parameter) -> arcpy.Parameter:
         field.filter.type = "ValueList"
         field.filter.list = list(p.input.choices or p.input.several)
     elif kind in ENDINGS:
-        field.filter.list = ENDINGS[kind]
+        field.filter.list = [p.input.ending] if p.input.ending else ENDINGS[kind]
     elif p.type in (int, float) and p.input.low is not None and p.input.high is not None:
         field.filter.type = "Range"
         field.filter.list = [p.input.low, p.input.high]

@@ -29,6 +29,7 @@ DATATYPES: dict[str, str | list[str]] = {
 VALUES = {int: "GPLong", float: "GPDouble", bool: "GPBoolean", str: "GPString"}
 #: Endings that a dialog offers.
 ENDINGS = {"model": ["emd", "dlpk"], "new features": ["gpkg"], "new file": ["json"]}
+# A new file may have another ending of its own: ``Input.ending``.
 #: Groups that a dialog folds away, and the options in them; the others go under "Advanced".
 GROUPS = {
     "Performance": ("tile_size", "batch_size", "max_memory", "block_size", "workers", "scheduler"),
@@ -150,9 +151,22 @@ FACTS = {
         derived=(Derived("out_rasters", "Output Rasters", "DERasterDataset", role="raster",
                          many=True), _REPORT),
     ),
-    "generate": Facts("GenerateImages", names={"model": "in_model_definition",
-                                               "out": "out_folder"},
-                      labels={"model": "Model Definition"}),
+    "generate": Facts(
+        "GenerateImages",
+        names={"model": "in_model_definition", "out": "out_folder", "like": "in_like_raster"},
+        labels={"model": "Model Definition", "count": "Number of Images",
+                "like": "Raster Whose Grid They Lie On", "label": "Class"},
+        derived=(Derived("out_mosaic", "Output Mosaic", "DERasterDataset", role="mosaic"),),
+    ),
+    "export_onnx": Facts(
+        "ExportModelToOnnx",
+        names={"model": "in_model_definition", "out": "out_file", "raster": "in_raster"},
+        labels={"model": "Model Definition", "out": "Output ONNX File",
+                "raster": "Raster to Take Statistics From",
+                "joined": "One Output of All Bands"},
+        overwrite=True,
+        derived=(_REPORT,),
+    ),
     "evaluate": Facts(
         "EvaluateTranslatedRaster",
         names={"output": "in_raster", "truth": "in_truth_raster", "report": "out_report",

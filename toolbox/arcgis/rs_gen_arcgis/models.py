@@ -16,7 +16,7 @@ class Model:
     """A saved model, as far as a dialog needs to know it.
 
     Attributes:
-        directions: That it translates in.
+        directions: That it translates in; empty for one that draws images from noise.
         bands: Direction to the bands that it takes.
         metres: Direction to the ground size of a pixel that it was trained on; None if unknown.
     """
@@ -53,6 +53,7 @@ def _read(path: str, _changed: int) -> Model:
             raise NoModelError(_foreign(emd, Path(path).name))
         sides = {"AtoB": card["source"], "BtoA": card["target"]}
         directions = tuple(d for d in sides if d in card.get("reach", {})) or ("AtoB",)
+        directions = directions if card["source"] else ()
         return Model(
             directions,
             {d: int(sides[d]["count"]) for d in directions},
