@@ -2,7 +2,8 @@
 
     python -m benchmarks.seams --minutes 3
 
-A small CycleGAN is trained on a place of the sample world and applied to another, a city beside
+A small CycleGAN (``--game Pix2Pix``: a generator with instance norms that learns from pairs) is
+trained on a place of the sample world and applied to another, a city beside
 water, in tiles: cropped as they come, overlapped and faded (Hann, cosine), with a halo but divided
 by their own statistics, and by this project's ways. Each is compared with the network run on the
 whole image. Then the kinds of statistics are scored against the truth, on the sample world and on
@@ -25,11 +26,12 @@ import rasterio
 import torch
 
 from benchmarks.common import CORES, IMAGERY, Stopwatch, kept, machine
-from rs_gen import CycleGAN, export_chips, prepare_data
+from rs_gen import CycleGAN, Pix2Pix, export_chips, prepare_data
 from rs_gen.errors import RSGenWarning
 from rs_gen.metrics.image import psnr, ssim
 from rs_gen.metrics.image import score as score_of
 from rs_gen.metrics.seams import seam_ratio
+from rs_gen.models.base import Model
 from rs_gen.networks.norm import unfreeze
 from rs_gen.raster.files import whole_or_not
 from rs_gen.raster.tiles import inside, walk
@@ -138,12 +140,18 @@ def sar_mosaic(options: argparse.Namespace) -> tuple[Path, Path]:
 
 
 def train(options: argparse.Namespace, name: str, chips: Path, minutes: float) -> dict[str, Any]:
-    """A small CycleGAN, saved as ``NAME_model``."""
+    """A small model, saved as ``NAME_model``."""
+    pairs = options.game == "Pix2Pix"
     data = prepare_data(
-        chips, "CycleGAN", chip_size=CHIP, batch_size=1, seed=options.seed,
+        chips, options.game, chip_size=CHIP, batch_size=4 if pairs else 1, seed=options.seed,
         working_dir=options.out, **({"bands": [0]} if name == "sar" else {}),
     )  # fmt: skip
-    model = CycleGAN(data, preset="small", **NETWORK, **TRAINING)
+    if pairs:
+        settings = {**NETWORK, "generator": "resnet", "norm": "instance", "colour_balance": 0.5}
+        del settings["lambda_identity"]
+        model: Model = Pix2Pix(data, **settings, **TRAINING)
+    else:
+        model = CycleGAN(data, preset="small", **NETWORK, **TRAINING)
     watch = Stopwatch()
     model.fit(
         max_minutes=minutes * CORES, budget="cpu", preview=False, checkpoint=False,
@@ -354,6 +362,7 @@ def _options() -> argparse.Namespace:
         help="a saved satellite to map model of this world, such as benchmarks.trust trains",
     )  # fmt: skip
     parser.add_argument("--minutes", type=float, default=3, help="on two cores, of each training")
+    parser.add_argument("--game", choices=("CycleGAN", "Pix2Pix"), default="CycleGAN")
     parser.add_argument("--threads", type=int, default=CORES)
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--only", default="", help="world training, world, sar training or sar")
