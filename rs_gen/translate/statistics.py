@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 KINDS = ("model", "sampled", "exact", "regional")
 Statistics = Mapping[str, tuple[Tensor, Tensor]]
 
-_MOST, _LEAST = 16, 4  # windows in the sample
+_MOST, _USUAL, _LEAST = 64, 16, 4  # windows: of large rasters, small ones, in little memory
 _MEMORY = 2**28  # bytes that the sample's largest activation may take
 
 
@@ -71,8 +71,9 @@ def sampled_statistics(
     """Mean and variance of every normalisation layer over a sample of a raster.
 
     All windows go through the network as one batch, in float32, and each layer takes its
-    statistics over the whole batch; pixels that are not valid do not count. The windows depend on
-    the raster alone, never on tiles or on the area asked for.
+    statistics over the whole batch; pixels that are not valid do not count. There are 16 windows,
+    and up to 64 in as far as they cover no more than half of the raster; they depend on the raster
+    alone, never on tiles or on the area asked for.
 
     Args:
         net: In evaluation mode, on ``device``.
@@ -85,8 +86,9 @@ def sampled_statistics(
         By layer name, (1, C, 1, 1) each; None where the raster has no valid pixel at all.
     """
     side = round_up(side, canvas.phase)
-    bytes_each = side * side * floats * 4
-    windows = choose_windows(canvas, side, int(min(max(_MEMORY / bytes_each, _LEAST), _MOST)))
+    room = max(_LEAST, int(_MEMORY / (side * side * floats * 4)))
+    half = canvas.shape[0] * canvas.shape[1] // (2 * side * side)
+    windows = choose_windows(canvas, side, min(room, max(_USUAL, min(half, _MOST))))
     if not windows:
         return None
     log.debug("statistics from %d windows of %d px", len(windows), side)
