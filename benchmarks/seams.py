@@ -41,7 +41,7 @@ from sample_data.make import ORIGIN, write_scene
 from sample_data.world import World
 
 SEED, METRES, CHIP = 7, 1.0, 128
-TEST = (ORIGIN[0] + 12_000, ORIGIN[1])  # the training place begins at ORIGIN
+TEST = (ORIGIN[0] + 12_000, ORIGIN[1])  # the training place lies within 9 km of ORIGIN
 WATER, BUILT = (1,), (5, 6, 7)
 TILE, OVERLAP = 256, 64
 KINDS = ("sampled", "regional", "exact")
@@ -80,17 +80,22 @@ def main() -> None:
 
 
 def world_chips(out: Path) -> Path:
-    """Chips of a place of 1.5 x 1.5 km."""
+    """Chips of a place of 1.5 x 1.5 km, with water and a city as well."""
     if (out / "chips" / "chips.json").exists():
         return out / "chips"
-    seen = scene(out / "training", 1536, ORIGIN)
+    seen = scene(out / "training", 1536, mixed_place(ORIGIN, 1536))
     return export_chips(*seen, out / "chips", CHIP, overwrite=True).folder
 
 
 def mixed_scene(out: Path, size: int = 1024) -> tuple[Path, Path]:
     """A place that the model has not seen, about half of it water beside a city."""
+    return scene(out / "mixed", size, mixed_place(TEST, size))
+
+
+def mixed_place(corner: tuple[float, float], size: int) -> tuple[float, float]:
+    """Upper left corner of the square, within 9 km of a corner, with most water and most city."""
     side, step = size * METRES, 192.0
-    left, top = TEST
+    left, top = corner
     classes = World(SEED).draw((left, top - 9216, left + 9216, top), ("classes",), resolution=12)
     found = classes["classes"][0]
     n, jump = int(side // 12), int(step // 12)
@@ -103,7 +108,7 @@ def mixed_scene(out: Path, size: int = 1024) -> tuple[Path, Path]:
         (r, c) for r in range(0, len(found) - n, jump) for c in range(0, len(found) - n, jump)
     ]
     row, col = max(places, key=lambda place: least(*place))
-    return scene(out / "mixed", size, (left + col * 12, top - row * 12))
+    return left + col * 12, top - row * 12
 
 
 def scene(folder: Path, size: int, origin: tuple[float, float]) -> tuple[Path, Path]:
