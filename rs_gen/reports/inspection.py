@@ -24,12 +24,17 @@ def inspect_path(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if not path.exists():
         raise RasterError(f"{path} does not exist")
-    if path.suffix.lower() in _MODELS or (path.is_dir() and any(path.glob("*.emd")) and
-                                          any(path.glob("*.safetensors"))):  # fmt: skip
+    if path.suffix.lower() in _MODELS or (path.is_dir() and _holds_a_model(path)):
         return _model(path)
     if (job := manifest_in(path)) is not None:
         return status(job)
     return _chips(path) if path.is_dir() else _raster(path)
+
+
+def _holds_a_model(path: Path) -> bool:
+    """Whether a folder has a definition and weights, ours or those of arcgis.learn."""
+    weights = any(any(path.glob(f"*{ending}")) for ending in (".safetensors", ".pth"))
+    return weights and any(path.glob("*.emd"))
 
 
 def _raster(path: Path) -> dict[str, Any]:
@@ -77,8 +82,12 @@ def _item(path: Path) -> dict[str, Any] | None:
 
 
 def _model(path: Path) -> dict[str, Any]:
+    from ..games.learn import described, read_definition
     from ..games.package import read_card, read_item
 
+    foreign = read_definition(path)
+    if foreign is not None:
+        return {"path": str(path), **described(foreign)}
     item = read_item(path)
     digests = item["properties"].get("rs_gen:model_digest") if item else None
     told = {"makes synthetic imagery": True, "model digest": digests}

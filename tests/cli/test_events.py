@@ -111,7 +111,7 @@ def test_a_report_is_a_value_and_a_file_where_one_was_asked_for(folder, tmp_path
 
 def test_an_error_tells_what_would_be_right(folder, tmp_path):
     (tmp_path / "other.emd").write_text('{"Framework": "arcgis.learn.models._inferencing"}')
-    events = told("inspect", tmp_path / "other.emd", code=1)
+    events = told("export-onnx", tmp_path / "other.emd", tmp_path / "other.onnx", code=1)
     (error,) = (e for e in events if e["event"] == "error")
     assert error["type"] == "PackageError"
     assert error["remedy"] == "train again on the same chips"
