@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from ..data.show import grid_figure
+from ..errors import SettingError
 from ..games.generative import GenerativeGame
 from ..metrics.features import Extractor, ImageNetFeatures
 from ..metrics.generation import GenerationScorer
@@ -25,8 +26,10 @@ GENERATION = (
     "nearest_ratio", "nearest_ratio_pixels",
 )  # fmt: skip
 MOST = 256  # held-out images, and as many generated ones, that an epoch is measured on
+LEAST = 2  # held-out images
 SMALL, LOOK = 64, 96  # pixels: smaller chips are looked at in this size, for a fifth of the time
 SAMPLES = 256  # images that features are looked at of
+NEIGHBOURS = (3, 5)  # for precision and recall, density and coverage; fewer for few images
 IMAGES = "images"  # what a generator's images are called where a translation has a direction
 SEED = 0  # of the noise that every validation starts from
 
@@ -63,6 +66,9 @@ class GenerationScores:
         extractor: Features to compare by; None for ImageNet's where the package with the weights
             is installed (at 96 px for chips of up to 64), else the images averaged down.
         information: Also look at both players' features.
+
+    Raises:
+        SettingError: Fewer than two images are held out.
     """
 
     paired, monitor = False, "kernel"
@@ -71,6 +77,11 @@ class GenerationScores:
         self, train: Shown, held: Shown, extractor: Extractor | None = None, *,
         information: bool = True,
     ):  # fmt: skip
+        if len(held.images) < LEAST:
+            raise SettingError(
+                f"{len(held.images)} image is held out, and sets of images are compared from "
+                f"{LEAST} on; prepare the data with a larger val_split_pct"
+            )
         self.train = Shown(train.images[:MOST], train.labels[:MOST])
         self.held = Shown(held.images[:MOST], held.labels[:MOST])
         self.extractor, self.information = extractor, information
@@ -100,7 +111,10 @@ class GenerationScores:
         """Each metric by name."""
         if self._scorer is None:
             extractor = self.extractor or _extractor(self.held.images.shape[-1])
-            self._scorer = GenerationScorer(self.held.images, self.train.images, extractor, draws=0)
+            near = tuple(min(k, len(self.held.images) - 1) for k in NEIGHBOURS)
+            self._scorer = GenerationScorer(
+                self.held.images, self.train.images, extractor, k=near, draws=0
+            )
         found = self._scorer(torch.cat(self._fakes))
         if self.information and self._game is not None:
             found |= feature_information(self._game, self.train, self.held, n=SAMPLES)

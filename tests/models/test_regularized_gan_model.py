@@ -12,6 +12,7 @@ from rs_gen.data.databunch import prepare_data
 from rs_gen.errors import SettingError, TrainingError, UnknownNameError
 from rs_gen.models.base import load_model
 from rs_gen.models.generation import slerp, steps_to_rounds
+from rs_gen.models.recipes import train
 from rs_gen.models.regularized_gan import RegularizedGAN
 from rs_gen.translate.translator import Translator
 
@@ -176,6 +177,26 @@ class Cut(Callback):
     def after_batch(self):
         if self.training and self.learn.step == 5:
             raise KeyboardInterrupt
+
+
+def test_the_train_tool_goes_from_class_folders_to_a_generator(folder, tmp_path):
+    path = train(folder, tmp_path / "scenes", model="regularized_gan", epochs=1, rounds=1,
+                 progress=False, **TINY)  # fmt: skip
+    assert (tmp_path / "scenes.dlpk").exists()
+    assert (tmp_path / "scenes_training" / "previews" / "epoch_0001.png").exists()
+    model = load_model(path)
+    assert model.class_names == ("field", "water")
+    tiles = model.export(4, tmp_path / "tiles", "water")
+    assert [p.parent.name for p in tiles.files] == ["water"] * 4
+
+
+def test_lr_find_leaves_weights_and_memory_as_they_were(data):
+    model = RegularizedGAN(data, augment="ada", **TINY)
+    before, memory = model.game.state_dict(), model.game.memory()
+    before = {name: value.clone() for name, value in before.items()}
+    assert 0 < model.lr_find(steps=3) < 1
+    assert all(torch.equal(value, before[name]) for name, value in model.game.state_dict().items())
+    assert model.game.memory() == memory
 
 
 REMEMBERING = {"augment": "ada", "entropy_cap": "real", "penalty_interval": 3}

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from rs_gen.errors import TrainingWarning
+from rs_gen.errors import SettingError, TrainingWarning
 from rs_gen.games.regularized_gan import RegularizedGANGame
 from rs_gen.metrics.features import PixelFeatures
 from rs_gen.training.generation import (
@@ -65,6 +65,21 @@ class TestScores:
         assert len(scores.update(one, tuple(many))[IMAGES]) == MOST
         assert scores.update(one, tuple(many)) == {}
         assert len(scores.held.images) == MOST
+
+
+def test_few_held_out_images_have_few_neighbours():
+    one, held = game(), shown(3)
+    scores = GenerationScores(shown(4), held, PixelFeatures(4), information=False)
+    scores.reset()
+    scores.update(one, tuple(held))
+    assert "k=2" in scores.result()["coverage"].protocol
+
+
+def test_a_single_held_out_image_is_too_few():
+    with pytest.raises(
+        SettingError, match=r"1 image is held out, and sets .* larger val_split_pct"
+    ):
+        GenerationScores(shown(4), shown(1), PixelFeatures(4))
 
 
 class Watching(GenerationAlarms):
