@@ -86,6 +86,8 @@ PAGES = {
         "How a model is trained: the numbers, the schedules, the alarms, the record.",
         {
             "training.recipe": "Recipe",
+            "training.scenes": "fit_scenes right SceneRecipe Labelled",
+            "training.traditional": "Traditional",
             "training.schedule": "linear warmup_flat_linear one_cycle constant",
             "training.learner": "fit",
             "training.record": "History",
@@ -164,6 +166,7 @@ PAGES = {
             "metrics.features": "Extractor ImageNetFeatures PixelFeatures features_of",
             "metrics.backbones": "BackboneFeatures InceptionFeatures",
             "metrics.generation": "generation_scores GenerationScorer",
+            "reports.downstream": "four_arms judge collect table Arm",
             "metrics.nearest": "precision recall density coverage nearest_ratio nearest",
             "metrics.seams": "Seams seam_ratio",
             "metrics.drift": "psi ks Gaussian",
