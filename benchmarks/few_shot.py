@@ -31,7 +31,7 @@ import rs_gen
 from benchmarks import few_shot_pages as pages
 from benchmarks.common import kept, machine
 from benchmarks.few_shot_data import SETS, prepared, trial
-from benchmarks.few_shot_scores import accuracy, extractor_of, fixed_source, scores
+from benchmarks.few_shot_scores import accuracy, extractor_of, from_one, scores
 from benchmarks.few_shot_table import table
 from rs_gen.models.presets import PRESETS
 
@@ -137,7 +137,8 @@ def _system(options: argparse.Namespace, split: int, folder: Path) -> dict[str, 
     labels = np.repeat(np.arange(len(given.supports)), chosen.per_class)
     model.save(folder / f"{name}.dlpk", compute_metrics=False, overwrite=True)
     found: dict[str, Any] = scores(extractor, made, labels, given)
-    found["fixed_source"] = fixed_source(extractor, model, given)
+    found["from_one"] = from_one(extractor, model, given)
+    found["by_code_alone"] = from_one(extractor, model, given, views=None)
     for row, traditional in (("real + drawn", False), ("real + drawn + traditional", True)):
         found[row] = accuracy(given, made, labels, traditional=traditional, turns=data.turns)
     found |= {"steps": model.history[-1]["step"], "cpu_seconds": round(spent, 1),

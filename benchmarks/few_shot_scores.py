@@ -77,13 +77,19 @@ def scores(extractor: Any, made: Tensor, labels: np.ndarray, given: Trial) -> di
     return {name: score._asdict() for name, score in found.items()}
 
 
-def fixed_source(extractor: Any, model: Any, given: Trial, n: int = 16) -> float:
-    """Mean distance between chips drawn from one support chip as it is, over that of real ones."""
+def from_one(
+    extractor: Any, model: Any, given: Trial, n: int = 16, *, views: str | None = "auto"
+) -> float:
+    """Mean distance between chips drawn from one support chip, over that of real ones.
+
+    With ``views=None`` the chip is shown as it is, so that the code alone makes the difference:
+    0 for systems that mix support chips.
+    """
     from rs_gen.metrics.few_shot import spread_of
 
     ratios = []
     for label in range(min(10, len(given.supports))):
-        made = model.draw(given.supports[label, :1], n, seed=label, views=None)
+        made = model.draw(given.supports[label, :1], n, seed=label, views=views)
         real = given.reference[given.reference_labels == label]
         ratios.append(
             spread_of(features_of(extractor, made)) / spread_of(features_of(extractor, real))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-HEADS = ("", "steps", "Fréchet", "kernel", "hit", "diversity", "at one chip", "to support",
+HEADS = ("", "steps", "Fréchet", "kernel", "hit", "diversity", "from one chip", "to support",
          "real + drawn", "+ traditional")  # fmt: skip
 SCORES = ("frechet_distance", "kernel_distance", "category_hit", "diversity")
 
@@ -33,7 +33,7 @@ def table(results: dict[str, Any], systems: Sequence[str]) -> str:
 
 def _system(rows: list[dict[str, Any]]) -> list[str]:
     steps = f"{np.mean([row['steps'] for row in rows]):.0f}"
-    fixed = _spread([row["fixed_source"] for row in rows])
+    fixed = _spread([row["from_one"] for row in rows])
     return [steps, *_scores(rows), fixed, _score(rows, "support_distance"),
             _accuracies(rows, lambda row: row["real + drawn"]),
             _accuracies(rows, lambda row: row["real + drawn + traditional"])]  # fmt: skip
