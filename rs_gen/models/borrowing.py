@@ -84,19 +84,24 @@ def spread_map(row: Tensor, side: int, size: int) -> np.ndarray:
 
 
 def blended(image: np.ndarray, spots: np.ndarray) -> np.ndarray:
-    """(H, W, 3): a chip in the dark where nothing was borrowed, and a warm glow where much was."""
+    """(H, W, 3): a chip in grey, and orange over it where much was borrowed."""
     grey = image.mean(-1, keepdims=True).repeat(3, -1)
-    warm = np.stack([np.clip(2 * spots, 0, 1), np.clip(2 * spots - 0.6, 0, 1), 0 * spots], -1)
-    return np.clip(0.45 * grey + 0.65 * warm, 0, 1)
+    cover = 0.75 * spots[..., None]
+    return np.clip((1 - cover) * grey + cover * np.array([1.0, 0.45, 0.0]), 0, 1)
 
 
 def provenance(shares: Tensor, side: int, size: int) -> np.ndarray:
-    """(size, size, 3): the colour of the chip that lent most to each place, bright where all."""
+    """(size, size, 3): the colour of the chip that lent most to each place.
+
+    Bright where it lent all, dark where it lent no more than the others.
+    """
     from matplotlib.colors import to_rgb
 
     colours = np.array([to_rgb(COLOURS[i % len(COLOURS)]) for i in range(len(shares))])
     most = shares.max(0)
-    cells = colours[most.indices.numpy()] * most.values.numpy()[:, None]
+    even = 1 / len(shares)
+    lead = (most.values.numpy() - even) / max(1 - even, 1e-12)
+    cells = colours[most.indices.numpy()] * (0.25 + 0.75 * lead[:, None])
     factor = -(-size // side)
     return cells.reshape(side, side, 3).repeat(factor, 0).repeat(factor, 1)[:size, :size]
 
