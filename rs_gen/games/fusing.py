@@ -45,7 +45,7 @@ class FusingGame(FewShotGame):
 
     ``settings`` must hold ``warmup``, ``one``, ``l1_side``, ``spectral`` and the weights. For the
     first ``warmup`` share of a training only L_1 is minimised: a generator that is judged before it
-    heeds the support images learns one image for all (measured, see docs/few_shot.md).
+    heeds the support images learns one image for all; see docs/few_shot.md.
     """
 
     def build(self, generator: nn.Module, widths: list[int]) -> Critic:

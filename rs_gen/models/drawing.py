@@ -142,7 +142,7 @@ class Drawn:
         """GeoTIFFs ``drawn_0000.tif`` and so on; see ``FewShotModel.generate`` for ``place``.
 
         Raises:
-            SettingError: No support chip has the place that is asked for.
+            SettingError: There is no such place.
         """
         grids = self._grids(place)
         side, paths = self.model.side, []

@@ -123,8 +123,8 @@ class FewShotModel(Model):
                 nudges. Several images are taken as they are.
             out: Folder to write the chips to, as GeoTIFFs.
             place: Where they lie on the ground: ``"support"`` puts each where a support chip lies,
-                in turn; a ``Grid`` or a raster's path lays them side by side from its upper left
-                corner, row by row; None nowhere.
+                in turn, and nowhere if none has a place; a ``Grid`` or a raster's path lays them
+                side by side from its upper left corner, row by row; None nowhere.
             encoded: Give a tensor in [-1, 1] instead.
 
         Returns:
@@ -132,7 +132,7 @@ class FewShotModel(Model):
 
         Raises:
             ChipError: The images are not such as the model was trained on.
-            SettingError: An option can't work, or a place is asked for that no support chip has.
+            SettingError: An option can't work.
         """
         supports = ready_supports(self, images)
         drawn = self.draw(supports.images, n, seed, views=views)

@@ -10,7 +10,7 @@ _CPU: dict[str, Any] = {
     "lr": 4e-4, "betas": (0.5, 0.9), "mixed_precision": False, "ema_halflife": 200.0,
 }  # fmt: skip
 _PAPER: dict[str, Any] = {"lr": 1e-4, "betas": (0.0, 0.9), "ema_halflife": 700.0}
-# A narrow critic with spectral norm learns nothing in minutes (measured: docs/few_shot.md).
+# A narrow critic with spectral norm learns nothing in minutes; see docs/few_shot.md.
 _STEADY: dict[str, Any] = {"spectral": False, "r1_weight": 1.0}
 # The critic's weights are not averaged, and an adaptation needs a pair that belongs together.
 _META: dict[str, Any] = {"ema_halflife": 0.0, "mixed_precision": False}
