@@ -8,7 +8,8 @@ For each split of the classes the script trains every system for ``--minutes`` o
 thread, in a process of its own, draws the unseen classes from three chips each, and scores the
 chips against real ones that were no support. It writes a JSON and a table with mean and spread over
 the splits, and pages of pictures. Finished runs are kept, one that was killed goes on where it
-stopped; another ``--minutes`` has a folder of its own. ``--jobs 2`` trains two at a time.
+stopped; another ``--minutes`` has a folder of its own. ``--jobs 2`` trains two at a time. With
+``--quick`` it shows within a minute or two that all of it runs; its figures mean nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from torch import Tensor
 import rs_gen
 from benchmarks import few_shot_pages as pages
 from benchmarks.common import kept, machine
-from benchmarks.few_shot_data import SETS, prepared, trial
+from benchmarks.few_shot_data import QUICK, SETS, per_class, prepared, trial
 from benchmarks.few_shot_scores import accuracy, extractor_of, from_one, scores
 from benchmarks.few_shot_table import table
 from rs_gen.models.presets import PRESETS
@@ -50,6 +51,9 @@ BOUND_IMAGES = 10  # GMN's bound is measured with 0 to 9 support images
 
 def main() -> None:
     options = _options()
+    if options.quick:
+        options.minutes = 0.05
+        QUICK.update(on=True)
     if options.part:
         _part(options)
         return
@@ -78,7 +82,7 @@ def _all(options: argparse.Namespace, wanted: list[tuple[int, str]]) -> None:
         split, name = one
         command = [sys.executable, "-m", "benchmarks.few_shot", "--part", name, "--splits",
                    str(split), "--set", options.set, "--minutes", str(options.minutes),
-                   "--out", str(options.out)]  # fmt: skip
+                   "--out", str(options.out), *(["--quick"] if options.quick else [])]  # fmt: skip
         subprocess.run(command, check=True)
         print(f"{options.set} split {split}: {name}", flush=True)
 
@@ -116,7 +120,7 @@ def _floors(options: argparse.Namespace, split: int) -> dict[str, Any]:
 
 def _system(options: argparse.Namespace, split: int, folder: Path) -> dict[str, Any]:
     """Train one system for its time, draw the unseen classes, score them and keep pictures."""
-    name, chosen = options.part, SETS[options.set]
+    name, count = options.part, per_class(options.set)
     batch = PRESETS[name.lower()]["small"].batch_size or 8
     data = prepared(options.set, split, options.out / "work", batch, gmn=name == "GMN")
     torch.manual_seed(split)
@@ -130,11 +134,11 @@ def _system(options: argparse.Namespace, split: int, folder: Path) -> dict[str, 
     given, extractor = trial(data), _extractor(options, data, split)
     start = time.process_time()
     made = torch.cat([
-        model.draw(images, chosen.per_class, seed=label)
+        model.draw(images, count, seed=label)
         for label, images in enumerate(given.supports)
     ])  # fmt: skip
     each = (time.process_time() - start) / len(made) * 100
-    labels = np.repeat(np.arange(len(given.supports)), chosen.per_class)
+    labels = np.repeat(np.arange(len(given.supports)), count)
     model.save(folder / f"{name}.dlpk", compute_metrics=False, overwrite=True)
     found: dict[str, Any] = scores(extractor, made, labels, given)
     found["from_one"] = from_one(extractor, model, given)
@@ -145,14 +149,14 @@ def _system(options: argparse.Namespace, split: int, folder: Path) -> dict[str, 
               "seconds_per_100": round(each, 2), "settings": model.game.settings}  # fmt: skip
     if name == "GMN":
         found["bound"] = _bound(model, data)
-    pages.of_system(model, given, made, chosen.per_class, folder)
+    pages.of_system(model, given, made, count, folder)
     return found
 
 
 def _extractor(options: argparse.Namespace, data: Any, split: int) -> Any:
     """The features of this set and split, made once."""
     path = options.out / "work" / f"features_{options.set}_{split}.pt"
-    if data.n_channel == 3:
+    if data.n_channel == 3 or QUICK["on"]:
         return extractor_of(data)
     if not path.exists():
         made = extractor_of(data)
@@ -193,6 +197,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=5.0, help="CPU minutes of each training")
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, a thread each")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/out/few_shot"))
+    parser.add_argument("--quick", action="store_true", help="show that it runs")
     parser.add_argument("--part", help=argparse.SUPPRESS)
     return parser.parse_args()
 

@@ -35,6 +35,7 @@ SETS = {
     "ucmerced": Set(4, 64, {"shrink": 2}),
 }
 SHOTS = 3
+QUICK = {"on": False}  # a run that only shows that all works
 
 
 class Trial(NamedTuple):
@@ -56,12 +57,18 @@ class Trial(NamedTuple):
 def prepared(name: str, split: int, work: Path, batch_size: int, *, gmn: bool = False) -> Any:
     """A FewShotBunch; the split is drawn by its number. GMN learns from ten chips at a time."""
     chosen = SETS[name]
+    unseen = 4 if QUICK["on"] else chosen.unseen
     folder = characters(work) if name == "omniglot" else IMAGERY / _FOLDERS[name]
     return prepare_data(
-        folder, dataset_type="FewShot", shots=SHOTS, unseen=chosen.unseen, seed=split,
+        folder, dataset_type="FewShot", shots=SHOTS, unseen=unseen, seed=split,
         batch_size=batch_size, working_dir=work, cache=True, num_workers=0,
         targets=7 if gmn else None, **chosen.options,
     )  # fmt: skip
+
+
+def per_class(name: str) -> int:
+    """Chips to draw of each unseen class."""
+    return 8 if QUICK["on"] else SETS[name].per_class
 
 
 def trial(data: Any) -> Trial:
