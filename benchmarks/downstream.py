@@ -85,7 +85,8 @@ def play(run: Run, options: argparse.Namespace) -> None:
 
 def generated(data: Any, run: Run, options: argparse.Namespace) -> Labelled:
     """``options.generated`` images of each class, from a generator trained on the few chips."""
-    path = options.out / "generated" / f"{run.name}.safetensors"
+    name = f"{run.name}_{options.steps}steps_{options.generated}.safetensors"
+    path = options.out / "generated" / name
     if not path.exists():
         model = RegularizedGAN(data, conditional=True, preset="fast", seed=run.seed, **SETTINGS)
         watch = Stopwatch()

@@ -147,6 +147,11 @@ def hold_out(
     if options.min_size is not None:
         train, valid, dropped = _without_small(train, valid, options.min_size)
         notes += (f"{dropped} chips smaller than {options.min_size} px are left out",)
+    if options.classes is not None and layout.kind != "classes":
+        raise SettingError(
+            f"{layout.root} is one folder of chips without classes; leave classes out, or give the "
+            "folder above it"
+        )
     classes = chosen_classes(train, options.classes, seed)
     train = {name: train[name] for name in classes}
     drawn = valid is None

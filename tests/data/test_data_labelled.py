@@ -66,6 +66,8 @@ def test_a_flat_folder_has_no_classes(classes_of):
     found = held(classes_of(forest=8) / "forest", n_per_class=2)
     assert (found.classes, found.train.labels) == ((), (0, 0))
     assert found.how == "0.25 of the chips, drawn with seed 42"
+    with pytest.raises(SettingError, match="one folder of chips without classes; leave classes"):
+        held(classes_of(forest=8) / "forest", classes=["forest"])
 
 
 def test_a_stored_split_is_kept(make_classes):
