@@ -13,7 +13,7 @@ import arcpy  # noqa: F401 - a toolbox begins so; the package uses it
 # Beside the toolbox in the repository; the wheel installs both where Python looks.
 _HERE = os.path.dirname(os.path.abspath(__file__))
 if os.path.isdir(os.path.join(_HERE, "rs_gen_arcgis")) and _HERE not in sys.path:
-    sys.path.append(_HERE)
+    sys.path.insert(0, _HERE)  # before a wheel of another version
 
 from rs_gen_arcgis import checking, dialog, facts, listing, tools, work  # noqa: E402
 
