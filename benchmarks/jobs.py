@@ -124,6 +124,9 @@ def memory_child(options: argparse.Namespace) -> dict[str, Any]:
 def workers_child(options: argparse.Namespace) -> dict[str, Any]:
     """Seconds between a cluster's first block and its last, so that its start does not count."""
     from benchmarks.translate_memory import draw
+    from rs_gen.translate import engine_dask
+
+    engine_dask.cores = lambda: options.workers  # a thread each: one worker would take all cores
 
     marks: list[float] = []
 
