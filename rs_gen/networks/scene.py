@@ -27,7 +27,7 @@ class SceneNet(nn.Module):
         SettingError: ``width`` is no multiple of 8, or there are fewer than two classes.
     """
 
-    def __init__(self, bands: int, classes: int, width: int = 32):
+    def __init__(self, bands: int, classes: int, width: int = 24):
         super().__init__()
         if width < 8 or width % 8:
             raise SettingError(f"width={width} must be a multiple of 8")

@@ -45,12 +45,12 @@ class SceneRecipe:
         SettingError: A number can't work.
     """
 
-    steps: int = 600
+    steps: int = 400
     batch_size: int = 64
     share: float = 0.5
     lr: float = 2e-3
     weight_decay: float = 5e-3
-    width: int = 32
+    width: int = 24
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch_size < 2:
