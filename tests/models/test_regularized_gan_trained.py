@@ -1,6 +1,6 @@
 """R3, R4 and the end of the reference's table: what training with the terms does, on drawn scenes.
 
-Slow: four trainings a seed, three seeds, a third of a minute each.
+Slow: three trainings a seed, three seeds, some ten seconds each.
 """
 
 import math
@@ -12,9 +12,8 @@ import torch
 from rs_gen.games.regularized_gan import RegularizedGANGame
 from rs_gen.training.information import feature_information
 
-STEPS, BATCH, CHIPS, SEEDS = 300, 16, 100, (0, 1, 2)
-ARMS = {"baseline": (0.0, 0.0), "uniformity": (0.2, 0.0), "entropy": (0.0, 0.05),
-        "both": (0.2, 0.05)}  # fmt: skip
+STEPS, BATCH, CHIPS, SEEDS = 200, 16, 100, (0, 1, 2)
+ARMS = {"baseline": (0.0, 0.0), "uniformity": (0.2, 0.0), "entropy": (0.0, 0.05)}  # fmt: skip
 
 
 def scenes(count, seed):
@@ -82,7 +81,7 @@ def _told(game):
     return {name: score.value for name, score in feature_information(game, n=256).items()}
 
 
-@pytest.mark.slow  # twelve trainings
+@pytest.mark.slow  # nine trainings
 def test_uniformity_spreads_the_generators_features_in_every_seed(runs):
     pairs = list(zip(runs["uniformity"], runs["baseline"], strict=True))
     assert all(ours["uniformity_g"] < base["uniformity_g"] for ours, base in pairs)
@@ -92,11 +91,4 @@ def test_uniformity_spreads_the_generators_features_in_every_seed(runs):
 @pytest.mark.slow  # shares the trainings
 def test_entropy_raises_that_of_the_generators_features_in_every_seed(runs):
     pairs = list(zip(runs["entropy"], runs["baseline"], strict=True))
-    assert all(ours["entropy_g"] > base["entropy_g"] for ours, base in pairs)
-
-
-@pytest.mark.slow  # shares the trainings
-def test_both_together_keep_features_spread_out(runs):
-    pairs = list(zip(runs["both"], runs["baseline"], strict=True))
-    assert all(ours["uniformity_g"] < base["uniformity_g"] for ours, base in pairs)
     assert all(ours["entropy_g"] > base["entropy_g"] for ours, base in pairs)
