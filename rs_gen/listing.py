@@ -26,6 +26,22 @@ LABELS = {
     "inspect": ("Inspect Raster, Model or Chips", "Utilities"),
     "doctor": ("Check Installation", "Utilities"),
 }
+#: Parameters whose name alone would not do as a label.
+WORDS = {
+    "out": "Output",
+    "translate.out": "Translated raster",
+    "export_chips.out": "Chips folder",
+    "train.out": "Model folder",
+    "translate_batch.out": "Output folder",
+    "generate.out": "Tiles folder",
+    "export_onnx.out": "ONNX file",
+    "cog": "Cloud-optimised GeoTIFF",
+    "lr": "Learning rate",
+    "min_valid": "Least measured share",
+    "no_stac": "No STAC item",
+    "trust": "Trust layers",
+    "valid_share": "Validation share",
+}
 #: Options that a dialog shows at once; the others go under "advanced".
 FIRST = {
     "export_onnx": ("direction",),
@@ -45,27 +61,32 @@ class Derived:
         name: For a program.
         label: For a person.
         kind: As in :class:`~rs_gen.parameters.Input`, without "new".
-        when: The parameter that asks for it.
-        beside: The parameter that holds the path it is named after.
-        ending: Put after that path's stem.
+        role: Of the ``output`` event that tells its path (docs/programs.md).
+        beside: The parameter whose output it belongs to.
     """
 
     name: str
     label: str
     kind: str
-    when: str
+    role: str
     beside: str
-    ending: str
 
 
 DERIVED = {
-    "translate": (Derived("trust_layers", "Trust layers", "raster", "trust", "out", "_trust.tif"),)
+    "translate": (Derived("trust_layers", "Trust layers", "raster", role="trust", beside="out"),),
+    "generate": (Derived("mosaic_raster", "Mosaic", "raster", role="mosaic", beside="out"),),
 }
 
 
 def label_of(name: str) -> tuple[str, str]:
     """(title, group) of a tool's dialog."""
     return LABELS.get(name, (name.replace("_", " ").title(), "Utilities"))
+
+
+def word_for(tool: str, parameter: str) -> str:
+    """The label of a parameter in a dialog."""
+    plain = parameter.replace("_", " ").capitalize()
+    return WORDS.get(f"{tool}.{parameter}") or WORDS.get(parameter, plain)
 
 
 def shown_first(name: str, p: Parameter) -> bool:
@@ -103,7 +124,7 @@ def _parameter(tool: str, p: Parameter) -> dict[str, Any]:
     return {
         "name": p.name,
         "flag": None if p.required else f"--{p.name.replace('_', '-')}",
-        "label": p.name.replace("_", " ").capitalize(),
+        "label": word_for(tool, p.name),
         "first": shown_first(tool, p),
         "type": p.type.__name__.lower(),
         "many": p.many,

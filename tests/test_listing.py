@@ -33,12 +33,9 @@ def test_a_parameter_is_told_by_its_place_or_by_its_flag():
     }  # fmt: skip
 
 
-def test_the_trust_layers_lie_where_the_translator_puts_them(tmp_path):
-    from rs_gen.translate.trust import LAYERS, beside
+def test_the_trust_layers_can_be_ticked():
+    from rs_gen.translate.trust import LAYERS
 
-    (derived,) = described("translate")["derived"]
-    out = tmp_path / "map.tif"
-    assert out.with_name(out.stem + derived["ending"]) == beside(out)
     trust = next(p for p in described("translate")["parameters"] if p["name"] == "trust")
     assert trust["several"] == ("all", *LAYERS)
 
@@ -48,12 +45,23 @@ def test_what_the_list_names_exists():
     for name, first in listing.FIRST.items():
         assert set(first) <= asked[name]
     for name, derived in listing.DERIVED.items():
-        assert {d.when for d in derived} | {d.beside for d in derived} <= asked[name]
+        assert {d.beside for d in derived} <= asked[name]
 
 
 def test_a_tool_without_a_label_is_named_after_its_function():
     assert listing.label_of("count_trees") == ("Count Trees", "Utilities")
     assert listing.label_of("doctor") == ("Check Installation", "Utilities")
+
+
+def test_labels_are_words_and_an_output_says_what_it_is():
+    assert listing.word_for("translate", "tile_size") == "Tile size"
+    assert listing.word_for("translate", "out") == "Translated raster"
+    assert listing.word_for("count_trees", "out") == "Output"
+    known = {
+        f"{name}.{p.name}" for name, tool in tools.TOOLS.items() for p in tools.parameters(tool)
+    }
+    names = known | {name.split(".")[1] for name in known}
+    assert set(listing.WORDS) <= names
 
 
 def test_the_list_needs_the_standard_library_only():
