@@ -5,7 +5,7 @@ BIN := .venv/bin
 # One process a core (four at most, each holds torch), with one thread each.
 TESTS := OMP_NUM_THREADS=1 RS_GEN_TEST_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4
 
-.PHONY: setup demo test test-all lint docs clean
+.PHONY: setup demo test test-all lint docs qgis-plugin clean
 
 setup:
 	@$(PYTHON) scripts/setup.py
@@ -25,6 +25,9 @@ lint: setup
 docs: setup
 	@$(BIN)/python scripts/reference.py
 	@$(BIN)/python scripts/arcgis.py help
+
+qgis-plugin:
+	@$(PYTHON) scripts/qgis_plugin.py
 
 clean:
 	rm -rf .venv build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis demo
