@@ -71,9 +71,9 @@ def sampled_statistics(
     """Mean and variance of every normalisation layer over a sample of a raster.
 
     All windows go through the network as one batch, in float32, and each layer takes its
-    statistics over the whole batch; pixels that are not valid do not count. There are 16 windows,
-    and up to 64 in as far as they cover no more than half of the raster; they depend on the raster
-    alone, never on tiles or on the area asked for.
+    statistics over the whole batch; pixels that are not valid do not count. There are 64 windows,
+    fewer (but 16) where these would cover the raster more than once, and fewer where memory would
+    not do; they depend on the raster alone, never on tiles or on the area asked for.
 
     Args:
         net: In evaluation mode, on ``device``.
@@ -87,8 +87,8 @@ def sampled_statistics(
     """
     side = round_up(side, canvas.phase)
     room = max(_LEAST, int(_MEMORY / (side * side * floats * 4)))
-    half = canvas.shape[0] * canvas.shape[1] // (2 * side * side)
-    windows = choose_windows(canvas, side, min(room, max(_USUAL, min(half, _MOST))))
+    cover = canvas.shape[0] * canvas.shape[1] // (side * side)
+    windows = choose_windows(canvas, side, min(room, max(_USUAL, min(cover, _MOST))))
     if not windows:
         return None
     log.debug("statistics from %d windows of %d px", len(windows), side)
