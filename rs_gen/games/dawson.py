@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from ..errors import ChipError
 from .base import check_weights, given
 from .few_shot import checked_depth
 from .meta import Adapted, MetaGame, Outer, gradient
@@ -53,6 +54,8 @@ class DAWSONGame(MetaGame):
 
     def outer(self, supports: Tensor, targets: Tensor) -> Outer:
         """The generator's by the targets' critic; the support's critic's, on the targets."""
+        if not len(targets):
+            raise ChipError("DAWSON needs targets beside the support images; leave targets= out")
         start = self.start()
         of_support, of_targets = self.critic_of(supports, start), self.critic_of(targets, start)
         drawn = start._replace(critic=of_support)

@@ -162,7 +162,8 @@ class _Matching(nn.Module):
 
 
 def _simplex(code: Tensor, k: int) -> Tensor:
-    """The first k numbers of a normal code as coefficients U(1, 10) over their sum."""
-    even = 0.5 * (1 + torch.erf(code[:, :k] / math.sqrt(2)))
+    """Numbers of a normal code, in turn, as k coefficients U(1, 10) over their sum."""
+    chosen = code[:, torch.arange(k, device=code.device) % code.shape[1]]
+    even = 0.5 * (1 + torch.erf(chosen / math.sqrt(2)))
     u = 1 + 9 * even
     return u / u.sum(1, keepdim=True)

@@ -75,6 +75,8 @@ def test_random_coefficients_are_those_of_the_released_code():
     assert torch.allclose(a.sum(1), torch.ones(500), atol=1e-5)
     assert (a.max(1).values / a.min(1).values <= 10).all()
     assert a[:, 0].std() > 0.08
+    many = game.coefficients(game.learn(torch.rand(9, 1, 16, 16)), torch.randn(2, 8))
+    assert many.shape == (2, 9)  # more images than numbers in a code
 
 
 @pytest.mark.parametrize("temperature", [0.5, 20.0])

@@ -5,6 +5,7 @@ import torch
 from episodes import episodes, play, shapes
 from torch import nn
 
+from rs_gen.errors import ChipError
 from rs_gen.games.dawson import DAWSONGame
 from rs_gen.games.figr import FIGRGame
 from rs_gen.games.meta import followed, gradient
@@ -115,6 +116,12 @@ def test_dawson_s_generator_is_judged_by_the_critic_of_the_targets():
     expected = game.critic_of(targets, game.start())
     assert len(judges) == 1
     assert all(torch.allclose(judges[0][k], expected[k]) for k in expected)
+
+
+def test_dawson_wants_targets_to_be_judged_by():
+    supports, targets, labels = episodes(shapes(4, 6), 1, 2, 0)
+    with pytest.raises(ChipError, match="DAWSON needs targets beside the support images"):
+        dawson()(supports, targets, labels)
 
 
 @pytest.mark.parametrize("make", [figr, dawson])
