@@ -48,11 +48,11 @@ FEW_SHOT: dict[str, dict[str, Preset]] = {
         {"lr": 1e-3, "betas": (0.9, 0.99), "mixed_precision": False}, (16, 20),
     ),
     "figr": _pair(
-        {"width": 16, "inner_lr": 1e-2}, {**_META, "lr": 1e-3, "betas": (0.0, 0.9)},
+        {"width": 16}, {**_META, "lr": 1e-3, "betas": (0.0, 0.9)},
         {"width": 64}, {**_META, "lr": 1e-4, "betas": (0.0, 0.9)}, (1, 1),
     ),
     "dawson": _pair(
-        {"width": 16, "inner_lr": 1e-2}, {**_META, "lr": 1e-3, "betas": (0.0, 0.9)},
+        {"width": 16}, {**_META, "lr": 1e-3, "betas": (0.0, 0.9)},
         {"width": 64}, {**_META, "lr": 1e-3, "betas": (0.0, 0.9)}, (4, 1),
     ),
 }  # fmt: skip

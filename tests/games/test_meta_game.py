@@ -68,7 +68,7 @@ def test_adapting_works_where_gradients_are_off():
 
 
 def test_adapting_brings_the_drawn_images_nearer_to_the_class():
-    game = figr(adapt_steps=20, inner_lr=0.03)
+    game = figr(adapt_steps=20)
     bright = torch.full((4, 1, 16, 16), 0.9)
     dice = torch.Generator().manual_seed(0)
     before = game.imagine(game.start().generator, torch.randn(16, 8, generator=dice)).mean()
