@@ -14,28 +14,26 @@ STAGES = 4  # each halves the image, until nothing is left to halve
 class SceneNet(nn.Module):
     """(B, C, H, W) in [-1, 1] to (B, classes) logits, for chips of 8 to 256 px.
 
-    Four times a convolution, group norm, ReLU and a maximum over 2 x 2; a mean over what is left.
-    Group norm, because batches that mix real and generated chips would give batch norm statistics
-    that neither of them has.
+    Four times a convolution, batch norm, ReLU and a maximum over 2 x 2; a mean over what is left.
 
     Args:
         bands: Of the chips.
         classes: To tell apart.
-        width: Channels of the first stage; they double with each of the first two.
+        width: Channels of the first stage; they double in the second and in the third.
 
     Raises:
-        SettingError: ``width`` is no multiple of 8, or there are fewer than two classes.
+        SettingError: ``width`` is not above 0, or there are fewer than two classes.
     """
 
     def __init__(self, bands: int, classes: int, width: int = 24):
         super().__init__()
-        if width < 8 or width % 8:
-            raise SettingError(f"width={width} must be a multiple of 8")
+        if width < 1:
+            raise SettingError(f"width={width} must be at least 1")
         if classes < 2:
             raise SettingError(f"{classes} class leaves nothing to tell apart; take at least 2")
         widths = [bands, width, 2 * width, 4 * width, 4 * width]
         stages = [
-            nn.Sequential(nn.Conv2d(a, b, 3, 1, 1, bias=False), nn.GroupNorm(8, b), nn.ReLU())
+            nn.Sequential(nn.Conv2d(a, b, 3, 1, 1, bias=False), nn.BatchNorm2d(b), nn.ReLU())
             for a, b in pairwise(widths)
         ]
         self.stages = nn.ModuleList(stages)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -71,7 +72,8 @@ def fit_scenes(
     """A trained classifier, in eval mode.
 
     With one seed every arm starts from the same weights and sees its real chips in the same order;
-    only how many of them a batch holds differs.
+    only how many of them a batch holds differs. Extra chips are normalised by themselves and leave
+    no trace in the statistics of batch norm: tests are on real chips.
 
     Args:
         real: Chips to train on.
@@ -98,13 +100,15 @@ def fit_scenes(
     for step in range(recipe.steps):
         chosen = torch.randint(len(real.labels), (recipe.batch_size,), generator=order)
         images, labels = (part[chosen[made:]] for part in real)
+        logits = net(images if change is None else change(images, light))
         if extra is not None:
             chosen = torch.randint(len(extra.labels), (made,), generator=others)
-            images = torch.cat([images, extra.images[chosen]])
+            images = extra.images[chosen]
+            with _unnoticed(net):
+                more = net(images if change is None else change(images, light))
+            logits = torch.cat([logits, more])
             labels = torch.cat([labels, extra.labels[chosen]])
-        if change is not None:
-            images = change(images, light)
-        loss = F.cross_entropy(net(images), labels)
+        loss = F.cross_entropy(logits, labels)
         if not torch.isfinite(loss):
             raise TrainingError(f"the classifier's loss is {loss.item()} in step {step}; lower lr")
         for group in optimizer.param_groups:
@@ -120,6 +124,20 @@ def right(net: SceneNet, test: Labelled, batch_size: int = 256) -> Tensor:
     """(N,) bool: which chips are classified as they should be."""
     guessed = [net(part).argmax(1) for part in test.images.split(batch_size)]
     return torch.cat(guessed) == test.labels
+
+
+@contextmanager
+def _unnoticed(net: SceneNet) -> Iterator[None]:
+    """Inside, batch norm uses the statistics of its batch and remembers nothing of them."""
+    norms = [m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    before = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, before, strict=True):
+            norm.momentum = momentum
 
 
 def _check(real: Labelled, extra: Labelled | None, classes: int) -> None:

@@ -14,13 +14,13 @@ def test_any_bands_and_size_give_a_logit_for_each_class(bands, size):
 
 
 def test_a_chip_is_judged_alone_whatever_else_is_in_the_batch():
-    net = SceneNet(3, 2, width=8)
+    net = SceneNet(3, 2, width=8).eval()
     one, others = torch.rand(1, 3, 16, 16), torch.rand(5, 3, 16, 16) * 9
     assert torch.allclose(net(one), net(torch.cat([one, others]))[:1], atol=1e-5)
 
 
 def test_what_can_not_work_is_refused():
-    with pytest.raises(SettingError, match="width=12 must be a multiple of 8"):
-        SceneNet(3, 2, width=12)
+    with pytest.raises(SettingError, match="width=0 must be at least 1"):
+        SceneNet(3, 2, width=0)
     with pytest.raises(SettingError, match="1 class leaves nothing to tell apart"):
         SceneNet(3, 1)

@@ -54,7 +54,16 @@ def test_extra_chips_fill_their_share_of_every_batch():
     extra = Labelled(torch.full((3, 1, 8, 8), 0.25), torch.tensor([0, 1, 0]))
     recipe = SceneRecipe(steps=2, batch_size=16, width=8, share=0.25)
     fit_scenes(stripes(0), 2, extra=extra, change=look, recipe=recipe)
-    assert seen == [(16, 4), (16, 4)]
+    assert seen == [(12, 0), (4, 4), (12, 0), (4, 4)]
+
+
+def test_extra_chips_leave_no_trace_in_the_statistics_of_batch_norm():
+    bright = Labelled(torch.ones(4, 1, 8, 8), torch.tensor([0, 1, 0, 1]))
+    recipe = SceneRecipe(steps=60, batch_size=32, width=8, lr=1e-9)
+    plain, mixed = (fit_scenes(stripes(0, 48), 2, extra=e, recipe=recipe) for e in (None, bright))
+    one, other = (net.stages[0][1].running_mean for net in (plain, mixed))
+    assert torch.allclose(one, other, atol=0.05)
+    assert plain.stages[0][1].momentum == mixed.stages[0][1].momentum == 0.1
 
 
 @pytest.mark.parametrize(
