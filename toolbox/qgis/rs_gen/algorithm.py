@@ -136,5 +136,5 @@ class ToolAlgorithm(QgsProcessingAlgorithm):
             found.setdefault("RESULT", said)
         told = {event["role"]: event["path"] for event in events if "path" in event}
         found.update(load_derived(self._tool["derived"], told, found, context))
-        style_when_loaded(context)
+        style_when_loaded({str(value) for value in found.values()}, context)
         return found

@@ -85,8 +85,8 @@ class Answers:
             found = self._algorithm.parameterAsFileOutput(*asked)
         if not found:
             return []
-        self.made[name] = os.path.abspath(found)
-        return [self.made[name]]
+        self.made[name] = found  # as it is: by this path QGIS knows what to load
+        return [os.path.abspath(found)]
 
     def _path(self, name: str) -> str:
         given = self._values.get(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from glob import escape, glob
 from typing import Any, ClassVar
 
@@ -61,10 +61,11 @@ def _project_for(main: str, context: Any) -> Any:
     return context.project() if os.path.isdir(main) else None
 
 
-def style_when_loaded(context: Any) -> None:
-    """Have every layer that QGIS will load drawn as its makers meant it."""
-    for path in context.layersToLoadOnCompletion():
-        context.layerToLoadOnCompletionDetails(path).setPostProcessor(Styler.kept())
+def style_when_loaded(paths: Iterable[str], context: Any) -> None:
+    """Have these files, where QGIS will load them, drawn as their makers meant it."""
+    for path in paths:
+        if context.willLoadLayerOnCompletion(path):
+            context.layerToLoadOnCompletionDetails(path).setPostProcessor(Styler.kept())
 
 
 class Styler(QgsProcessingLayerPostProcessorInterface):
