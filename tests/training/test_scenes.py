@@ -21,7 +21,7 @@ def test_it_learns_what_can_be_told_apart_and_nothing_else():
     real, test = stripes(0, 48), stripes(1, 100)
     recipe = SceneRecipe(steps=60, batch_size=32, width=8, lr=5e-3)
     assert right(fit_scenes(real, 2, recipe=recipe), test).float().mean() > 0.9
-    mixed = Labelled(real.images, real.labels[torch.randperm(48)])
+    mixed = Labelled(real.images, torch.arange(48) // 2 % 2)  # right for half of each class
     assert right(fit_scenes(mixed, 2, recipe=TINY), test).float().mean() < 0.8
 
 
