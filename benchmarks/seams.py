@@ -3,10 +3,10 @@
     python -m benchmarks.seams --minutes 3
 
 A small CycleGAN (``--game Pix2Pix``: a generator with instance norms that learns from pairs) is
-trained on a place of the sample world and applied to another, a city beside
-water, in tiles: cropped as they come, overlapped and faded (Hann, cosine), with a halo but divided
-by their own statistics, and by this project's ways. Each is compared with the network run on the
-whole image. Then the kinds of statistics are scored against the truth, on the sample world and on
+trained on a place of the sample world and applied to another, a city beside water, in tiles:
+cropped as they come, overlapped and faded (Hann, cosine), with a halo but divided by their own
+statistics, and by this project's ways. Each is compared with the network run on the whole image.
+Then the kinds of statistics are scored against the truth, on the sample world and on
 Sentinel-1 mosaics of scenes that were kept back by place (``--imagery``). What is done is kept;
 ``--only`` does a part of it.
 """

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 KINDS = ("model", "sampled", "exact", "regional")
 Statistics = Mapping[str, tuple[Tensor, Tensor]]
 
-_MOST, _USUAL, _LEAST = 64, 16, 4  # windows: of large rasters, small ones, in little memory
+_MOST, _SMALL, _LEAST = 64, 16, 4  # windows: of large rasters, small ones, in little memory
 _MEMORY = 2**28  # bytes that the sample's largest activation may take
 
 
@@ -88,7 +88,7 @@ def sampled_statistics(
     side = round_up(side, canvas.phase)
     room = max(_LEAST, int(_MEMORY / (side * side * floats * 4)))
     cover = canvas.shape[0] * canvas.shape[1] // (side * side)
-    windows = choose_windows(canvas, side, min(room, max(_USUAL, min(cover, _MOST))))
+    windows = choose_windows(canvas, side, min(room, max(_SMALL, min(cover, _MOST))))
     if not windows:
         return None
     log.debug("statistics from %d windows of %d px", len(windows), side)
