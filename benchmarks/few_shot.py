@@ -154,20 +154,8 @@ def _system(options: argparse.Namespace, split: int, folder: Path) -> dict[str, 
 
 
 def _extractor(options: argparse.Namespace, data: Any, split: int) -> Any:
-    """The features of this set and split, made once."""
-    path = options.out / "work" / f"features_{options.set}_{split}.pt"
-    if data.n_channel == 3 or QUICK["on"]:
-        return extractor_of(data)
-    if not path.exists():
-        made = extractor_of(data)
-        torch.save({"name": made.name, "weights": made.state_dict()}, path)
-    from benchmarks.few_shot_scores import SeenFeatures
-
-    held = torch.load(path, weights_only=True)
-    features = SeenFeatures(data, steps=0)
-    features.load_state_dict(held["weights"])
-    features.name = held["name"]
-    return features.eval()
+    path = options.out / "work" / f"features_{options.set}_{split}.safetensors"
+    return extractor_of(data, path)
 
 
 @torch.no_grad()

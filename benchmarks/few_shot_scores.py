@@ -2,69 +2,62 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from benchmarks.few_shot_data import QUICK, SHOTS, Trial
 from rs_gen.metrics.features import ImageNetFeatures, PixelFeatures, features_of
 from rs_gen.metrics.few_shot import few_shot_scores
+from rs_gen.networks.scene import SceneNet
+from rs_gen.training.scenes import Labelled, SceneRecipe, fit_scenes, right
+from rs_gen.training.traditional import Traditional
 
-STEPS, BATCH = 300, 64  # of a low-data classifier
+RECIPE = SceneRecipe()  # of a low-data classifier
+FEATURES = SceneRecipe(steps=700, batch_size=96, width=32)  # of what looks at characters
 SEEDS = (0, 1)
-
-
-class Convolutions(nn.Module):
-    """Four times conv, batch norm, ReLU, pool: the features, and a linear head."""
-
-    def __init__(self, bands: int, classes: int, width: int = 32, side: int = 2):
-        super().__init__()
-        layers: list[nn.Module] = []
-        for c_in in (bands, width, width, width):
-            layers += [nn.Conv2d(c_in, width, 3, 1, 1), nn.BatchNorm2d(width), nn.ReLU(),
-                       nn.MaxPool2d(2)]  # fmt: skip
-        self.body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(side), nn.Flatten())
-        self.head = nn.Linear(width * side * side, classes)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, classes)."""
-        return self.head(self.body(images))
 
 
 class SeenFeatures(nn.Module):
     """128 features of a network that tells the seen classes apart; no weights to download."""
 
-    def __init__(self, data: Any, steps: int = 700, name: str = ""):
+    def __init__(self, data: Any, recipe: SceneRecipe = FEATURES):
         super().__init__()
-        self.name = f"seen-class convnet, {steps} steps, split {data.seed}"
-        torch.manual_seed(data.seed)
-        self.net = Convolutions(data.n_channel, data.c)
-        optimizer = torch.optim.Adam(self.net.parameters(), 2e-3)
-        dice, count = np.random.default_rng(data.seed), len(data.train_ds.labels)
-        for step in range(steps):
-            chosen = dice.integers(0, count, 96)
-            images = torch.stack([data.train_ds.image(int(i)) for i in chosen])
-            if not data.turns:
-                images = affine(images, torch.Generator().manual_seed(step))
-            loss = F.cross_entropy(self.net(images), torch.from_numpy(data.train_ds.labels[chosen]))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-        self.eval()
+        self.name = f"seen-class convnet, {recipe.steps} steps, split {data.seed}"
+        self.net = SceneNet(data.n_channel, data.c, recipe.width)
+
+    def learn(self, data: Any, recipe: SceneRecipe = FEATURES) -> SeenFeatures:
+        """Tell the seen classes apart."""
+        seen = data.train_ds
+        images = torch.stack([seen.image(i) for i in range(len(seen.labels))])
+        self.net = fit_scenes(
+            Labelled(images, torch.from_numpy(seen.labels)), data.c,
+            change=traditional_of(data.turns), recipe=recipe, seed=data.seed,
+        )  # fmt: skip
+        return self
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) to (B, 128)."""
-        return self.net.body(images)
+        return self.net.features(images)
 
 
-def extractor_of(data: Any) -> Any:
-    """What looks at the chips of a set: ImageNet for scenes, a network of their own for others."""
+def extractor_of(data: Any, path: Path) -> Any:
+    """What looks at the chips: ImageNet at scenes, at others a network of their own, kept."""
     if QUICK["on"]:
         return PixelFeatures(8)
-    return ImageNetFeatures() if data.n_channel == 3 else SeenFeatures(data)
+    if data.n_channel == 3:
+        return ImageNetFeatures()
+    features = SeenFeatures(data)
+    if path.exists():
+        features.load_state_dict(load_file(path))
+    else:
+        save_file(features.learn(data).state_dict(), path)
+    return features.eval()
 
 
 def scores(extractor: Any, made: Tensor, labels: np.ndarray, given: Trial) -> dict[str, Any]:
@@ -104,56 +97,25 @@ def accuracy(
 ) -> list[float]:
     """Of a classifier for the unseen classes that has seen the supports; one for each seed.
 
-    Trained for a fixed number of steps on ``BATCH`` real chips and, where there are drawn ones, as
-    many of those; tested on all other real chips. ``traditional`` augments both alike: flips,
-    quarter turns and brightness for scenes, else small turns, shifts and scales.
+    Drawn chips fill half of each batch. ``traditional`` augments real and drawn chips alike.
+    Tested on all other real chips.
     """
-    tests = torch.cat([given.reference, given.others])
-    truth = torch.from_numpy(np.concatenate([given.reference_labels, given.other_labels]))
-    real = given.supports.flatten(0, 1)
-    real_labels = torch.arange(len(given.supports)).repeat_interleave(SHOTS)
-    found = []
-    for seed in SEEDS:
-        torch.manual_seed(seed)
-        net = Convolutions(real.shape[1], len(given.supports))
-        optimizer = torch.optim.Adam(net.parameters(), 2e-3)
-        for step in range(4 if QUICK["on"] else STEPS):
-            chosen = torch.randint(0, len(real), (BATCH,))
-            images, wanted = real[chosen], real_labels[chosen]
-            if made is not None and labels is not None:
-                chosen = torch.randint(0, len(made), (BATCH,))
-                images = torch.cat([images, made[chosen]])
-                wanted = torch.cat([wanted, torch.from_numpy(labels)[chosen]])
-            if traditional:
-                dice = torch.Generator().manual_seed(seed * 100_000 + step)
-                images = scenes(images, dice) if turns else affine(images, dice)
-            loss = F.cross_entropy(net(images), wanted)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-        net.eval()
-        with torch.no_grad():
-            guessed = torch.cat([net(part).argmax(1) for part in torch.split(tests, 256)])
-        found.append(float((guessed == truth).float().mean()))
-    return found
+    count, shots = given.supports.shape[:2]
+    real = Labelled(given.supports.flatten(0, 1), torch.arange(count).repeat_interleave(shots))
+    tests = Labelled(
+        torch.cat([given.reference, given.others]),
+        torch.from_numpy(np.concatenate([given.reference_labels, given.other_labels])),
+    )
+    extra = None if made is None else Labelled(made, torch.from_numpy(labels))
+    recipe = replace(RECIPE, steps=4) if QUICK["on"] else RECIPE
+    change = traditional_of(turns) if traditional else None
+    nets = (
+        fit_scenes(real, count, extra=extra, change=change, recipe=recipe, seed=seed)
+        for seed in SEEDS
+    )
+    return [float(right(net, tests).float().mean()) for net in nets]
 
 
-def affine(images: Tensor, dice: torch.Generator) -> Tensor:
-    """Turned by up to 10 degrees, scaled by up to 15 %, moved by up to 4 % of the side."""
-    draws = 2 * torch.rand(4, len(images), generator=dice) - 1
-    turn, scale = draws[0] * (torch.pi / 18), 1 + 0.15 * draws[1]
-    rows = [
-        torch.stack([turn.cos() * scale, -turn.sin() * scale, 0.08 * draws[2]], -1),
-        torch.stack([turn.sin() * scale, turn.cos() * scale, 0.08 * draws[3]], -1),
-    ]
-    grid = F.affine_grid(torch.stack(rows, 1), list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
-
-
-def scenes(images: Tensor, dice: torch.Generator) -> Tensor:
-    """One of the eight flips and quarter turns each, and other light."""
-    turns = torch.randint(0, 8, (len(images),), generator=dice).tolist()
-    turned = [torch.rot90(x.flip(2) if t > 3 else x, t % 4, (1, 2))
-              for x, t in zip(images, turns, strict=True)]  # fmt: skip
-    light = torch.rand(2, len(images), 1, 1, 1, generator=dice)
-    return (torch.stack(turned) * (0.8 + 0.4 * light[0]) + 0.2 * light[1] - 0.1).clamp(-1, 1)
+def traditional_of(turns: bool) -> Traditional:
+    """What is augmented where generated chips are not: scenes turn, characters hardly."""
+    return Traditional() if turns else Traditional.upright()

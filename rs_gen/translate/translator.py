@@ -25,7 +25,7 @@ from torch import nn
 from ..errors import SeamWarning, TranslationError
 from ..metrics.palette import Palette
 from ..networks.blocks import smallest_side
-from ..networks.device import autocast_dtype, pick_device
+from ..networks.device import autocast_dtype, pick_device, returned_memory
 from ..networks.reach import Reach, reach
 from ..raster.cache import block_cache
 from ..raster.reader import Reader
@@ -250,6 +250,7 @@ class Translator:
         with (
             self._lock,
             block_cache(),
+            returned_memory(),
             suitable(raster, self.source, bands, resample=resample, stacklevel=6) as reader,
         ):
             part, polygon = checks.part_of(reader.grid, area, window, area_mode)

@@ -1,7 +1,9 @@
 """The device and the precision are decided in one place, and refusals say why."""
 
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -64,3 +66,27 @@ def test_memory_of_large_tensors_is_used_again_and_given_back_at_the_end():
         faults()
         assert faults() < usual / 4
     assert faults() > usual / 4
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc is on Linux")
+def test_what_lies_between_two_arrays_in_use_is_given_back():
+    def held() -> float:
+        """MB that stay after every other one of 16 arrays of 16 MB is freed."""
+        status = Path("/proc/self/status")
+
+        def resident() -> int:
+            line = next(x for x in status.read_text().splitlines() if x.startswith("VmRSS"))
+            return int(line.split()[1]) // 1024
+
+        before = resident()
+        arrays = [np.ones(2**21) for _ in range(16)]
+        del arrays[::2]
+        return resident() - before
+
+    with device.reused_memory():
+        held()  # as long runs do
+    usual = held()
+    with device.returned_memory():
+        returned = held()
+    assert usual > 200
+    assert returned < 150  # those in use alone
