@@ -59,9 +59,11 @@ class Game(nn.Module, ABC):
         discriminators: Whoever judges their images; empty for a game without an adversary.
         settings: Arguments that build the same game again: ``create_game(name, **settings)``.
             Plain JSON. ``pretrained`` is False there, for weights come with a saved game.
+        makes: What a game that translates no raster does instead, in words; "" for one that does.
     """
 
     name: ClassVar[str] = ""
+    makes: ClassVar[str] = ""
     generators: nn.ModuleDict
     discriminators: nn.ModuleDict
     settings: dict[str, Any]
@@ -83,15 +85,20 @@ class Game(nn.Module, ABC):
 
     @property
     def directions(self) -> tuple[str, ...]:
-        """Ways this game can translate, ``"AtoB"`` first."""
-        return tuple(self.generators)
+        """Ways this game can translate, ``"AtoB"`` first; none where there is no raster to."""
+        return () if self.makes else tuple(self.generators)
 
     def generator(self, direction: str = "AtoB") -> nn.Module:
         """The network that translates one way.
 
         Raises:
             UnknownNameError: This game does not translate that way.
+            SettingError: It does not translate at all; the text tells what to call.
         """
+        if self.makes:
+            raise SettingError(
+                f"a {self.name} model {self.makes} and translates none; use generate"
+            )
         if direction not in self.generators:
             raise UnknownNameError("direction", direction, self.directions)
         return self.generators[direction]

@@ -11,8 +11,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..errors import ChipError
-from .base import check_weights, given
-from .few_shot import checked_depth
+from .base import given
 from .meta import Adapted, MetaGame, Outer, gradient
 from .registry import register
 
@@ -45,12 +44,7 @@ class DAWSONGame(MetaGame):
         inner_steps: int = 3, inner_generator_steps: int = 1, inner_lr: float = 1e-3,
         adapt_steps: int = 30, penalty_weight: float = 10.0,
     ):  # fmt: skip
-        settings = given(locals())
-        checked_depth(settings)
-        check_weights(["penalty_weight", "inner_lr"], settings)
-        super().__init__()
-        self.settings = settings
-        self.build()
+        super().__init__(given(locals()))
 
     def outer(self, supports: Tensor, targets: Tensor) -> Outer:
         """The generator's by the targets' critic; the support's critic's, on the targets."""

@@ -145,11 +145,6 @@ class F2GANGame(FusingGame):
         found = self.discriminators["reader"](torch.cat([supports] * 2), fakes.features.detach())
         return {"reading": weight * interpolation_l1(found, out.a.detach())}
 
-    @property
-    def net(self) -> Any:
-        """The generator."""
-        return self.generators["draw"]
-
 
 class _FuseAndFill(nn.Module):
     def __init__(

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import ChipError, SettingError
+from ..errors import ChipError
 from ..losses.penalties import r1
 from ..networks.pyramid import halvings, widths_of
 from .base import Game, Terms, check_sizes
@@ -34,24 +34,9 @@ class FewShotGame(Game):
         meta: Whether a class is learnt by steps of gradient descent, which takes a while.
     """
 
+    makes: ClassVar[str] = "draws images of a class from some of its images"
     meta: ClassVar[bool] = False
     share: float = 1.0
-
-    @property
-    def directions(self) -> tuple[str, ...]:
-        """None: there is no raster to translate."""
-        return ()
-
-    def generator(self, direction: str = "AtoB") -> nn.Module:
-        """Refuses: see ``learn`` and ``show``.
-
-        Raises:
-            SettingError: Always; the text tells what to call.
-        """
-        raise SettingError(
-            f"a {self.name} model draws images of a class from some of its images and translates "
-            "none; use generate"
-        )
 
     @abstractmethod
     def condition(self, supports: Tensor, *, generator: torch.Generator | None = None) -> Any:

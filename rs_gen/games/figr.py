@@ -9,8 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .base import check_weights, given
-from .few_shot import checked_depth
+from .base import given
 from .meta import MetaGame, Outer
 from .registry import register
 
@@ -43,12 +42,7 @@ class FIGRGame(MetaGame):
         inner_steps: int = 10, inner_lr: float = 1e-3, adapt_steps: int = 30,
         penalty_weight: float = 10.0,
     ):  # fmt: skip
-        settings = given(locals())
-        checked_depth(settings)
-        check_weights(["penalty_weight", "inner_lr"], settings)
-        super().__init__()
-        self.settings = settings
-        self.build()
+        super().__init__(given(locals()))
 
     def outer(self, supports: Tensor, targets: Tensor) -> Outer:
         """``start - adapted``, on all images of the episode."""

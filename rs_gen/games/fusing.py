@@ -130,6 +130,11 @@ class FusingGame(FewShotGame):
         """What else is learnt beside the critic."""
         return {}
 
+    @property
+    def net(self) -> Any:
+        """The generator."""
+        return self.generators["draw"]
+
     def critic(self, images: Tensor) -> Judgement:
         """What the critic says of (B, C, H, W)."""
         judged: Judgement = self.discriminators["critic"](images)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..errors import SettingError, UnknownNameError
 from .base import Game
@@ -21,23 +22,9 @@ class GenerativeGame(Game):
         classes: Classes that images can be asked for; 0 where the game knows none.
     """
 
+    makes: ClassVar[str] = "makes images from noise"
     z_dim: int
     classes: int = 0
-
-    @property
-    def directions(self) -> tuple[str, ...]:
-        """None: there is no image to start from."""
-        return ()
-
-    def generator(self, direction: str = "AtoB") -> nn.Module:
-        """Refuses: see ``generate``.
-
-        Raises:
-            SettingError: Always; the text tells what to call.
-        """
-        raise SettingError(
-            f"a {self.name} model makes images from noise and translates none; use generate"
-        )
 
     def noise(self, count: int, seed: int = 0, device: torch.device | str = "cpu") -> Tensor:
         """(count, z_dim) normal numbers. The first are the same however many are asked for."""

@@ -7,7 +7,7 @@ released code the matching is switched off; here it is on.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -129,11 +129,6 @@ class MatchingGANGame(FusingGame):
 
         images: Tensor = self.net.decoder(fused(state.features[0], a), fill)
         return images
-
-    @property
-    def net(self) -> Any:
-        """The generator."""
-        return self.generators["draw"]
 
 
 class _Matching(nn.Module):

@@ -18,8 +18,8 @@ from ..losses.adversarial import wasserstein_d, wasserstein_g
 from ..losses.penalties import gradient_penalty
 from ..networks.critic import Critic
 from ..networks.pyramid import Decoder, Sprout
-from .base import Terms
-from .few_shot import FewShotGame, level_widths
+from .base import Terms, check_weights
+from .few_shot import FewShotGame, checked_depth, level_widths
 
 Weights = dict[str, Tensor]
 
@@ -53,16 +53,23 @@ class Outer(NamedTuple):
 class MetaGame(FewShotGame):
     """A GAN that is adapted to a class by gradient descent.
 
-    ``settings`` must hold ``latent``, ``inner_lr``, ``inner_steps``, ``adapt_steps`` and
-    ``penalty_weight``.
+    Args:
+        settings: As of every few-shot game, with ``latent``, ``inner_lr``, ``inner_steps``,
+            ``adapt_steps`` and ``penalty_weight``.
+
+    Raises:
+        SettingError: A size or a weight can't work.
+        ChipError: The chips' side is not a multiple of 8.
     """
 
     meta: ClassVar[bool] = True
 
-    def build(self) -> None:
-        """Make both networks, with a norm over each image alone."""
-        s = self.settings
-        widths = level_widths(s)
+    def __init__(self, settings: dict[str, Any]):
+        checked_depth(settings)
+        check_weights(["penalty_weight", "inner_lr"], settings)
+        super().__init__()
+        self.settings = s = settings
+        widths = level_widths(s)  # both networks have a norm over each image alone
         side = s["size"] // 2 ** (len(widths) - 1)
         self.generators = nn.ModuleDict(
             {"draw": _Plain(s["in_channels"], widths, s["latent"], side)}
