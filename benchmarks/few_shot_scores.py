@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from rs_gen.networks.scene import SceneNet
 from rs_gen.training.scenes import Labelled, SceneRecipe, fit_scenes, right
 from rs_gen.training.traditional import Traditional
 
-RECIPE = SceneRecipe()  # of a low-data classifier
+STEPS = {False: 400, True: 200}  # of a low-data classifier; scenes (True) are larger and fewer
 FEATURES = SceneRecipe(steps=700, batch_size=96, width=32)  # of what looks at characters
 SEEDS = (0, 1)
 
@@ -107,7 +106,7 @@ def accuracy(
         torch.from_numpy(np.concatenate([given.reference_labels, given.other_labels])),
     )
     extra = None if made is None else Labelled(made, torch.from_numpy(labels))
-    recipe = replace(RECIPE, steps=4) if QUICK["on"] else RECIPE
+    recipe = SceneRecipe(steps=4 if QUICK["on"] else STEPS[turns])
     change = traditional_of(turns) if traditional else None
     nets = (
         fit_scenes(real, count, extra=extra, change=change, recipe=recipe, seed=seed)
