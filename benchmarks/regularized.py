@@ -6,7 +6,7 @@
 
 Every run is a process of one thread with a fixed number of steps; a finished run is kept as JSON,
 so a sweep that was stopped goes on. Distances are to held-out images. ``--table`` prints Markdown
-of what is there and draws a grid a run kept.
+of what is there, and ``arms.png`` shows held-out chips beside what each arm made of 100 chips.
 """
 
 from __future__ import annotations
@@ -31,7 +31,11 @@ from rs_gen.metrics.features import ImageNetFeatures
 from rs_gen.metrics.generation import GenerationScorer
 from rs_gen.models.regularized_gan import RegularizedGAN
 
-ARMS = {"baseline": (0.0, 0.0), "UR": (0.2, 0.0), "ER": (0.0, 0.05), "UR+ER": (0.2, 0.05)}
+# Weights of uniformity and of entropy, and the entropy above which there is nothing to gain.
+ARMS: dict[str, tuple[float, float, str | None]] = {
+    "baseline": (0.0, 0.0, None), "UR": (0.2, 0.0, None), "ER": (0.0, 0.05, None),
+    "UR+ER": (0.2, 0.05, None), "UR+ER capped": (0.2, 0.05, "real"),
+}  # fmt: skip
 SEEDS = (0, 1, 2)
 STEPS, BATCH = 5000, 16
 FAKES = 1000  # generated and held-out images of a distance, at most
@@ -64,17 +68,18 @@ class Run(NamedTuple):
     @property
     def name(self) -> str:
         """A file name."""
-        return f"{self.source}_{self.arm}_{self.per_class}x{self.classes or 'all'}_{self.seed}"
+        arm = self.arm.replace(" ", "_")
+        return f"{self.source}_{arm}_{self.per_class}x{self.classes or 'all'}_{self.seed}"
 
 
 def regularizers() -> Iterator[Run]:
-    """Baseline, UR, ER and both on 100, 200 and 400 chips of EuroSAT; paired seeds.
+    """Baseline, UR, ER, both, and both capped on 100 to 400 chips of EuroSAT; paired seeds.
 
     What matters most comes first, for a sweep that may be stopped.
     """
     for arms, numbers in (
-        (("baseline", "UR+ER"), (10, 40)), (("UR", "ER"), (10,)),
-        (("baseline", "UR+ER"), (20,)), (("UR", "ER"), (40, 20)),
+        (("baseline", "UR+ER capped"), (10, 40)), (("UR", "ER", "UR+ER"), (10,)),
+        (("UR", "UR+ER"), (40,)), (tuple(ARMS), (20,)), (("ER",), (40,)),
     ):  # fmt: skip
         for per_class in numbers:
             for seed in SEEDS:
@@ -111,8 +116,10 @@ def train_and_measure(run: Run, out: Path, steps: int) -> dict[str, Any]:
         run.source, out, run.seed, n_per_class=run.per_class, batch_size=BATCH,
         classes=run.classes or None, num_workers=0,
     )  # fmt: skip
-    weights = ARMS[run.arm]
-    model = RegularizedGAN(data, *weights, conditional=False, preset="fast", **SETTINGS)
+    uniformity, entropy, cap = ARMS[run.arm]
+    model = RegularizedGAN(
+        data, uniformity, entropy, entropy_cap=cap, conditional=False, preset="fast", **SETTINGS
+    )
     watch = Stopwatch()
     model.fit(
         steps=steps, checkpoint=False, preview=False, progress=False, valid_every=10**6,
@@ -159,6 +166,30 @@ def draw(images: torch.Tensor, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     picture = Image.fromarray(sheet.numpy())
     picture.resize((3 * wide * width, 3 * wide * height), Image.Resampling.NEAREST).save(path)
+
+
+def compare(out: Path, seed: int = 0, columns: int = 4) -> None:
+    """``arms.png``: held-out chips, then a part of each arm's grid of 100 chips of EuroSAT."""
+    from PIL import Image, ImageDraw
+
+    real = out / "grids" / f"eurosat_real_{seed}.png"
+    if not real.exists():
+        images = bunch("eurosat", out, seed, batch_size=BATCH, num_workers=0).images("valid")[0]
+        dice = torch.Generator().manual_seed(seed)
+        draw(images[torch.randperm(len(images), generator=dice)[:SHOWN]], real)
+    named = {"held-out chips": real} | {
+        arm: out / "grids" / f"{Run('eurosat', arm, 10, 0, seed).name}.png" for arm in ARMS
+    }
+    parts = {
+        name: Image.open(path).crop((0, 0, 96 * columns, 96 * 8)).resize((48 * columns, 48 * 8))
+        for name, path in named.items() if path.exists()
+    }  # fmt: skip
+    width, height, head, gap = 48 * columns, 48 * 8, 22, 10
+    sheet = Image.new("RGB", (len(parts) * (width + gap) - gap, height + head), "white")
+    for i, (name, part) in enumerate(parts.items()):
+        sheet.paste(part, (i * (width + gap), head))
+        ImageDraw.Draw(sheet).text((i * (width + gap) + 2, 5), name, fill="black")
+    sheet.save(out / "arms.png")
 
 
 COLUMNS = {
@@ -228,6 +259,7 @@ def main() -> None:
                 or run.seed in options.seeds]  # fmt: skip
         _play(runs, options)
     print(table(options.out))
+    compare(options.out)
 
 
 def _play(runs: list[Run], options: argparse.Namespace) -> None:
