@@ -32,9 +32,9 @@ from rs_gen.metrics.generation import GenerationScorer
 from rs_gen.models.regularized_gan import RegularizedGAN
 
 # Weights of uniformity and of entropy, and the entropy above which there is nothing to gain.
-ARMS: dict[str, tuple[float, float, str | None]] = {
-    "baseline": (0.0, 0.0, None), "UR": (0.2, 0.0, None), "ER": (0.0, 0.05, None),
-    "UR+ER": (0.2, 0.05, None), "UR+ER capped": (0.2, 0.05, "real"),
+ARMS: dict[str, tuple[float, float, str]] = {
+    "baseline": (0.0, 0.0, "none"), "UR": (0.2, 0.0, "none"), "ER": (0.0, 0.05, "none"),
+    "UR+ER": (0.2, 0.05, "none"), "UR+ER capped": (0.2, 0.05, "real"),
 }  # fmt: skip
 SEEDS = (0, 1, 2)
 STEPS, BATCH = 5000, 16

@@ -77,9 +77,9 @@ class RegularizedGANGame(GenerativeGame):
         entropy_weight: Lambda_E; 0 builds no such term. By itself, without uniformity, it makes
             features alike.
         entropy_mode: ``"gaussian"``, or ``"code"`` as the released code has it.
-        entropy_cap: Entropy above which a sample gains nothing: None for no cap, a number, or
-            ``"real"`` for that of real images' features (for the generator's, what they began
-            with).
+        entropy_cap: Entropy above which a sample gains nothing: ``"real"`` for that of real
+            images' features (for the generator's, what they began with), a number, or
+            ``"none"``, as the paper has it: features then grow for as long as the training goes on.
         hook: Side in pixels of the stage that features come from; None for half the image's, at
             most 32. The released code has 32.
         feature_site: ``"flatten"`` compares maps place by place, ``"gap"`` their means.
@@ -115,7 +115,7 @@ class RegularizedGANGame(GenerativeGame):
         uniformity_chunks: int = 2,
         entropy_weight: float = 0.05,
         entropy_mode: str = "gaussian",
-        entropy_cap: float | str | None = None,
+        entropy_cap: float | str = "real",
         hook: int | None = None,
         feature_site: str = "flatten",
         reg_on: Sequence[str] = ("g", "d"),
@@ -260,7 +260,7 @@ class RegularizedGANGame(GenerativeGame):
         return terms
 
     def _capped(self, name: str, found: Tensor) -> Tensor:
-        if self.entropy_cap is None:
+        if self.entropy_cap == "none":
             return found
         if self.entropy_cap != "real":
             return found.clamp_max(float(self.entropy_cap))

@@ -91,8 +91,8 @@ def check(settings: Mapping[str, Any]) -> None:
     weights = ("r1_weight", "r2_weight", "uniformity_weight", "entropy_weight", "reg_warmup_steps")
     check_weights(weights, settings)
     cap, hook = settings["entropy_cap"], settings["hook"]
-    if not (cap is None or cap == "real" or type(cap) in (int, float)):
-        raise SettingError(f"entropy_cap={cap!r} is neither None, 'real' nor a number")
+    if not (cap in ("real", "none") or type(cap) in (int, float)):
+        raise SettingError(f"entropy_cap={cap!r} is neither 'real', 'none' nor a number")
     sides = [8 << i for i in range(_stages(settings["size"]) - 1)]
     if hook is not None and hook not in sides:
         raise SettingError(f"hook={hook!r} is no stage of these images; there are {sides}")

@@ -11,7 +11,7 @@ from .preset import Preset
 PAPER: Mapping[str, Any] = {
     "loss": "nonsaturating", "r1_weight": 1.0, "uniformity_weight": 0.2, "uniformity_t": 2.0,
     "uniformity_chunks": 2, "entropy_weight": 0.5, "entropy_mode": "code",
-    "feature_site": "flatten",
+    "entropy_cap": "none", "feature_site": "flatten",
 }  # fmt: skip
 
 # What the pairs without norms are trained by; Huang et al. 2024, arXiv:2501.05441.

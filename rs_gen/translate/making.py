@@ -17,7 +17,7 @@ from ..networks.device import pick_device
 from ..networks.digest import digest
 from .generated import Tiles, export_tiles
 
-BATCH = 32  # images in memory at a time
+BATCH = 8  # images at a time, always
 
 
 def make_tiles(
@@ -81,10 +81,18 @@ def noise_of(game: GenerativeGame, count: int, seed: int = 0, truncation: float 
 
 @torch.no_grad()
 def made(game: GenerativeGame, z: Tensor, labels: Tensor, device: Any = None) -> Tensor:
-    """(N, C, H, W) images in [-1, 1], on the CPU, of (N, z_dim) noise and (N,) class numbers."""
+    """(N, C, H, W) images in [-1, 1], on the CPU, of (N, z_dim) noise and (N,) class numbers.
+
+    Convolutions round differently in batches of other sizes, so the last one is filled up: an image
+    has the same bits however many are asked for.
+    """
     device = pick_device(device)
     game = game.to(device).eval()
-    return torch.cat([
-        game.generate(part.to(device), named.to(device)).float().clamp(-1, 1).cpu()
+    count, rest = len(z), -len(z) % BATCH
+    z = torch.cat([z, z[:1].expand(rest, -1)]).to(device)
+    labels = torch.cat([labels, labels[:1].expand(rest)]).to(device)
+    images = [
+        game.generate(part, named).float().clamp(-1, 1).cpu()
         for part, named in zip(z.split(BATCH), labels.split(BATCH), strict=True)
-    ])  # fmt: skip
+    ]
+    return torch.cat(images)[:count]

@@ -47,7 +47,7 @@ class TestWeightZero:
         "other",
         [
             {"uniformity_t": 5.0, "uniformity_chunks": 4, "reg_on": ("d",)},
-            {"entropy_mode": "code", "entropy_cap": "real", "reg_interval": 3},
+            {"entropy_mode": "code", "entropy_cap": "none", "reg_interval": 3},
             {"reg_warmup_steps": 10, "feature_site": "gap", "hook": 8},
         ],
     )
@@ -97,7 +97,9 @@ class TestGradients:
 
 class TestTerms:
     def test_they_are_the_losses_of_the_features_times_the_weights(self):
-        one = game(uniformity_weight=0.3, entropy_weight=0.1, entropy_mode="code")
+        one = game(
+            uniformity_weight=0.3, entropy_weight=0.1, entropy_mode="code", entropy_cap="none"
+        )
         out = one(images())
         terms = one.generator_loss(out)
         fg, fd = out.features, one.judge_features(out.fake)[1]
@@ -259,7 +261,7 @@ def test_r3gan_is_the_default_base_with_as_many_stages_as_the_size_needs():
         ({"feature_site": "x"}, UnknownNameError, "no feature site named 'x'; there are flatten"),
         ({"augment": "x"}, UnknownNameError, "no augmentation named 'x'"),
         ({"uniformity_weight": -1}, SettingError, "uniformity_weight=-1 is not a weight"),
-        ({"entropy_cap": "fake"}, SettingError, "entropy_cap='fake' is neither None, 'real' nor"),
+        ({"entropy_cap": "fake"}, SettingError, "entropy_cap='fake' is neither 'real', 'none' nor"),
         ({"hook": 12}, SettingError, r"hook=12 is no stage of these images; there are \[8, 16\]"),
         ({"reg_on": ("x",)}, SettingError, r"reg_on=\['x'\] must be of 'g' and 'd'"),
         ({"uniformity_t": 0}, SettingError, "uniformity_t=0 is not above 0"),

@@ -199,7 +199,7 @@ def test_lr_find_leaves_weights_and_memory_as_they_were(data):
     assert model.game.memory() == memory
 
 
-REMEMBERING = {"augment": "ada", "entropy_cap": "real", "penalty_interval": 3}
+REMEMBERING = {"augment": "ada", "entropy_cap": 0.5, "penalty_interval": 3}
 
 
 @pytest.mark.parametrize("settings", [{}, REMEMBERING], ids=["plain", "remembering"])
@@ -220,7 +220,7 @@ def test_a_killed_training_goes_on_bit_for_bit(data, tmp_path, settings):
 
 def test_weights_of_0_train_the_same_bits_whatever_else_is_set(data, tmp_path):
     found = []
-    for other in ({}, {"uniformity_t": 4.0, "entropy_mode": "code", "entropy_cap": "real"}):
+    for other in ({}, {"uniformity_t": 4.0, "entropy_mode": "code", "entropy_cap": "none"}):
         model = RegularizedGAN(data, 0.0, 0.0, **TINY, **other)
         model.fit(steps=3, folder=tmp_path / str(len(found)), checkpoint=False, **QUIET)
         found.append(model.game.state_dict())
@@ -234,6 +234,7 @@ class TestSettings:
         assert (held["entropy_mode"], held["loss"], held["r2_weight"]) == (
             "code", "nonsaturating", 0.0
         )  # fmt: skip
+        assert held["entropy_cap"] == "none"
         assert held["hook"] == 16  # the released 32 where images are as large
         own = RegularizedGAN(data, 0.7, paper=True, **TINY).game.settings
         assert (own["uniformity_weight"], own["entropy_weight"]) == (0.7, 0.5)
@@ -241,7 +242,7 @@ class TestSettings:
     def test_the_recommended_weights_are_the_defaults(self, data):
         held = RegularizedGAN(data, **TINY).game.settings
         assert (held["uniformity_weight"], held["entropy_weight"]) == (0.2, 0.05)
-        assert held["entropy_mode"] == "gaussian"
+        assert (held["entropy_mode"], held["entropy_cap"]) == ("gaussian", "real")
 
     def test_a_batch_that_uniformity_can_not_be_computed_on_is_refused(self, folder):
         with pytest.raises(SettingError, match="a batch of 5 can't be parted into 2 equal chunks"):

@@ -53,6 +53,7 @@ def trained(arm, seed):
     game = RegularizedGANGame(
         3, 16, base="dcgan", widths=[32, 32, 16], z_dim=32, r1_weight=2.0, penalty_interval=4,
         uniformity_weight=uniformity, entropy_weight=entropy, entropy_mode="code",
+        entropy_cap="none",
     ).train()  # fmt: skip
     chips, dice = scenes(CHIPS, 100 + seed), torch.Generator().manual_seed(seed)
     sides = [(game.generators, game.generator_loss), (game.discriminators, game.discriminator_loss)]
