@@ -197,6 +197,8 @@ COLUMNS = {
     "kernel, in domain": ("domain", "kernel"),
     "kernel, ImageNet": ("imagenet", "kernel"),
     "Fréchet, pixels": ("domain", "frechet_pixels"),
+    "coverage": ("domain", "coverage"),
+    "norm G": ("information", "norm_g"),
     "erank G": ("information", "erank_g"),
     "erank D": ("information", "erank_d"),
     "nearest ratio": ("domain", "nearest_ratio_pixels"),
