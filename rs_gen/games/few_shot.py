@@ -72,7 +72,7 @@ class FewShotGame(Game):
             drawn = [self.render(spread(state, len(c)), c) for c in torch.split(code, CHUNK)]
         finally:
             self.train(was)
-        return self.finished(torch.cat(drawn))
+        return self.finished(torch.cat(drawn)).contiguous()
 
     def learn(self, images: Tensor, generator: torch.Generator | None = None) -> Any:
         """``condition`` for the one class of (K, C, H, W) images, in eval mode.

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, TypeVar
 
+import torch
+
 from ..errors import SettingError, UnknownNameError
 from .base import Game
 
@@ -68,7 +70,7 @@ def game_class(name: str) -> type[Game]:
 
 
 def create_game(name: str, **settings: Any) -> Game:
-    """Build a game by name. ``list_games()`` tells the names.
+    """Build a game by name, its weights channels_last. ``list_games()`` tells the names.
 
     Raises:
         UnknownNameError: No game has that name.
@@ -83,4 +85,5 @@ def create_game(name: str, **settings: Any) -> Game:
         inspect.signature(cls).bind(**settings)
     except TypeError as error:
         raise SettingError(f"{name}: {error}") from None
-    return cls(**settings)
+    # As it will be trained and applied, or a saved game would round unlike the one that was saved.
+    return cls(**settings).to(memory_format=torch.channels_last)

@@ -95,4 +95,4 @@ def made(game: GenerativeGame, z: Tensor, labels: Tensor, device: Any = None) ->
         game.generate(part, named).float().clamp(-1, 1).cpu()
         for part, named in zip(z.split(BATCH), labels.split(BATCH), strict=True)
     ]
-    return torch.cat(images)[:count]
+    return torch.cat(images)[:count].contiguous()

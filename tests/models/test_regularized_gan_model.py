@@ -71,6 +71,7 @@ def test_images_are_stored_values_of_the_chips(fitted, tmp_path):
     assert np.array_equal(again.generate(9, "water", seed=3)[:5], images)
     assert not np.array_equal(again.generate(5, "water", seed=4), images)
     assert not np.array_equal(again.generate(5, "field", seed=3), images)
+    assert again.generate_encoded(3).is_contiguous()  # as whoever writes them to a file expects
     assert again.side.stretch == fitted.side.stretch
 
 
