@@ -154,6 +154,7 @@ def _system(options: argparse.Namespace, split: int, folder: Path) -> dict[str, 
 
 
 def _extractor(options: argparse.Namespace, data: Any, split: int) -> Any:
+    """What looks at the chips of this set and split."""
     path = options.out / "work" / f"features_{options.set}_{split}.safetensors"
     return extractor_of(data, path)
 

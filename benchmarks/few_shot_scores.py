@@ -14,6 +14,7 @@ from benchmarks.few_shot_data import QUICK, SHOTS, Trial
 from rs_gen.metrics.features import ImageNetFeatures, PixelFeatures, features_of
 from rs_gen.metrics.few_shot import few_shot_scores
 from rs_gen.networks.scene import SceneNet
+from rs_gen.raster.files import whole_or_not
 from rs_gen.training.scenes import Labelled, SceneRecipe, fit_scenes, right
 from rs_gen.training.traditional import Traditional
 
@@ -25,20 +26,10 @@ SEEDS = (0, 1)
 class SeenFeatures(nn.Module):
     """128 features of a network that tells the seen classes apart; no weights to download."""
 
-    def __init__(self, data: Any, recipe: SceneRecipe = FEATURES):
+    def __init__(self, net: SceneNet, split: int):
         super().__init__()
-        self.name = f"seen-class convnet, {recipe.steps} steps, split {data.seed}"
-        self.net = SceneNet(data.n_channel, data.c, recipe.width)
-
-    def learn(self, data: Any, recipe: SceneRecipe = FEATURES) -> SeenFeatures:
-        """Tell the seen classes apart."""
-        seen = data.train_ds
-        images = torch.stack([seen.image(i) for i in range(len(seen.labels))])
-        self.net = fit_scenes(
-            Labelled(images, torch.from_numpy(seen.labels)), data.c,
-            change=traditional_of(data.turns), recipe=recipe, seed=data.seed,
-        )  # fmt: skip
-        return self
+        self.name = f"seen-class convnet, {FEATURES.steps} steps, split {split}"
+        self.net = net
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) to (B, 128)."""
@@ -51,12 +42,18 @@ def extractor_of(data: Any, path: Path) -> Any:
         return PixelFeatures(8)
     if data.n_channel == 3:
         return ImageNetFeatures()
-    features = SeenFeatures(data)
-    if path.exists():
-        features.load_state_dict(load_file(path))
-    else:
-        save_file(features.learn(data).state_dict(), path)
-    return features.eval()
+    if not path.exists():
+        seen = data.train_ds
+        images = torch.stack([seen.image(i) for i in range(len(seen.labels))])
+        net = fit_scenes(
+            Labelled(images, torch.from_numpy(seen.labels)), data.c,
+            change=traditional_of(data.turns), recipe=FEATURES, seed=data.seed,
+        )  # fmt: skip
+        with whole_or_not(path) as part:
+            save_file(net.state_dict(), part)
+    net = SceneNet(data.n_channel, data.c, FEATURES.width)
+    net.load_state_dict(load_file(path))
+    return SeenFeatures(net, data.seed).eval()
 
 
 def scores(extractor: Any, made: Tensor, labels: np.ndarray, given: Trial) -> dict[str, Any]:

@@ -5,8 +5,9 @@
     python -m benchmarks.regularized --table
 
 Every run is a process of one thread with a fixed number of steps; a finished run is kept as JSON,
-so a sweep that was stopped goes on. Distances are to held-out images. ``--table`` prints Markdown
-of what is there, and ``arms.png`` shows held-out chips beside what each arm made of 100 chips.
+so a sweep that was stopped goes on. Distances are to held-out images; beside them stand those of
+other real chips. ``--table`` prints Markdown of what is there, and ``arms.png`` shows held-out
+chips beside what each arm made of 100 chips.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ import sys
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
 from benchmarks.common import Stopwatch, kept, machine
-from benchmarks.scenes import SOURCES, bunch, scene_features
+from benchmarks.scenes import SIDE, SOURCES, bunch, scene_features
 from rs_gen.errors import RSGenWarning
 from rs_gen.metrics.features import ImageNetFeatures
 from rs_gen.metrics.generation import GenerationScorer
@@ -40,7 +42,7 @@ SEEDS = (0, 1, 2)
 STEPS, BATCH = 5000, 16
 FAKES = 1000  # generated and held-out images of a distance, at most
 SEEN = 500  # of them in ImageNet's features, which take long; the kernel distance has no bias
-SHOWN = 64
+SHOWN, ZOOM = 64, 3  # images in a grid, and how much larger they are drawn there
 # One base for all arms.
 SETTINGS: dict[str, Any] = {
     "base": "dcgan", "widths": [64, 64, 32, 16], "r1_weight": 2.0, "penalty_interval": 8,
@@ -137,8 +139,7 @@ def train_and_measure(run: Run, out: Path, steps: int) -> dict[str, Any]:
 
 def measured(model: RegularizedGAN, data: Any, fakes: Any, run: Run, out: Path) -> dict[str, Any]:
     """Scores in the domain's features and in ImageNet's, and what the features tell."""
-    held = data.images("valid", min(FAKES, len(data.valid_ds.labels)))[0]
-    train = data.images("train")[0]
+    held, train = held_out(data), data.images("train")[0]
     scenes, accuracy = scene_features(run.source, out, run.seed)
     turns = SOURCES[run.source].turns
     domain = GenerationScorer(held, train, scenes, turns=turns, draws=0, batch_size=250)(fakes)
@@ -153,8 +154,29 @@ def measured(model: RegularizedGAN, data: Any, fakes: Any, run: Run, out: Path) 
     }
 
 
+def held_out(data: Any) -> torch.Tensor:
+    """The chips that all distances are to."""
+    return data.images("valid", min(FAKES, len(data.valid_ds.labels)))[0]
+
+
+def other_real_chips(source: str, seed: int, out: Path) -> dict[str, Any]:
+    """What half of the training chips score as if they were generated and the rest trained on."""
+    data = bunch(source, out, seed, batch_size=BATCH, num_workers=0)
+    train = data.images("train")[0]
+    train = train[torch.randperm(len(train), generator=torch.Generator().manual_seed(0))]
+    fakes, rest = train[: len(train) // 2], train[len(train) // 2 :]
+    scenes, _ = scene_features(source, out, seed)
+    scorer = GenerationScorer(
+        held_out(data), rest, scenes, turns=SOURCES[source].turns, draws=0, batch_size=250
+    )
+    scores = scorer(fakes[:FAKES])
+    return {"source": source, "seed": seed, "chips": len(fakes[:FAKES])} | {
+        "domain": {key: score._asdict() for key, score in scores.items()}
+    }
+
+
 def draw(images: torch.Tensor, path: Path) -> None:
-    """64 images in eight rows, three times as large."""
+    """Images in a square, ``ZOOM`` times as large."""
     from PIL import Image
 
     count, bands, height, width = images.shape
@@ -165,26 +187,27 @@ def draw(images: torch.Tensor, path: Path) -> None:
     sheet = levels.permute(0, 3, 1, 4, 2).reshape(wide * height, wide * width, bands)
     path.parent.mkdir(parents=True, exist_ok=True)
     picture = Image.fromarray(sheet.numpy())
-    picture.resize((3 * wide * width, 3 * wide * height), Image.Resampling.NEAREST).save(path)
+    picture.resize((ZOOM * wide * width, ZOOM * wide * height), Image.Resampling.NEAREST).save(path)
 
 
-def compare(out: Path, seed: int = 0, columns: int = 4) -> None:
+def compare(out: Path, seed: int = 0) -> None:
     """``arms.png``: held-out chips, then a part of each arm's grid of 100 chips of EuroSAT."""
     from PIL import Image, ImageDraw
 
     real = out / "grids" / f"eurosat_real_{seed}.png"
     if not real.exists():
-        images = bunch("eurosat", out, seed, batch_size=BATCH, num_workers=0).images("valid")[0]
+        images = held_out(bunch("eurosat", out, seed, batch_size=BATCH, num_workers=0))
         dice = torch.Generator().manual_seed(seed)
         draw(images[torch.randperm(len(images), generator=dice)[:SHOWN]], real)
     named = {"held-out chips": real} | {
         arm: out / "grids" / f"{Run('eurosat', arm, 10, 0, seed).name}.png" for arm in ARMS
     }
+    left_half = (0, 0, 4 * SIDE * ZOOM, 8 * SIDE * ZOOM)
+    width, height, head, gap = left_half[2] // 2, left_half[3] // 2, 22, 10
     parts = {
-        name: Image.open(path).crop((0, 0, 96 * columns, 96 * 8)).resize((48 * columns, 48 * 8))
+        name: Image.open(path).crop(left_half).resize((width, height))
         for name, path in named.items() if path.exists()
     }  # fmt: skip
-    width, height, head, gap = 48 * columns, 48 * 8, 22, 10
     sheet = Image.new("RGB", (len(parts) * (width + gap) - gap, height + head), "white")
     for i, (name, part) in enumerate(parts.items()):
         sheet.paste(part, (i * (width + gap), head))
@@ -230,7 +253,20 @@ def table(out: Path) -> str:
         lines.append(
             f"| {source} | {chips} | {arm} | {len(results)} | {' | '.join(cells)} | {each} |"
         )
-    return "\n".join([*lines, "", *_gains(held)])
+    return "\n".join([*lines, "", *_gains(held), *_floors(out)])
+
+
+def _floors(out: Path) -> Iterator[str]:
+    """What real chips that nobody trained on score."""
+    for path in sorted((out / "floors").glob("*.json")):
+        found = json.loads(path.read_text())
+        scores = {
+            name: found[where][key]["value"]
+            for name, (where, key) in COLUMNS.items() if where == "domain"
+        }  # fmt: skip
+        told = ", ".join(f"{name} {value:.2f}" for name, value in scores.items())
+        name = f"{found['chips']} other real chips of {found['source']}, seed {found['seed']}"
+        yield f"- {name}: {told}"
 
 
 def _gains(held: dict[tuple, list[dict[str, Any]]]) -> Iterator[str]:
@@ -260,6 +296,9 @@ def main() -> None:
         runs = [run for run in dict.fromkeys(runs) if options.seeds is None
                 or run.seed in options.seeds]  # fmt: skip
         _play(runs, options)
+        for source, seed in dict.fromkeys((run.source, run.seed) for run in runs):
+            kept(options.out / "floors" / f"{source}_{seed}.json",
+                 partial(other_real_chips, source, seed, options.out))  # fmt: skip
     print(table(options.out))
     compare(options.out)
 

@@ -72,6 +72,7 @@ def compare(
     for _ in range(2):
         torch.manual_seed(0)
         games.append(create_game(name, in_channels=3, out_channels=3, **settings).train())
+    games[0].to(memory_format=torch.contiguous_format)  # as torch makes them
     plain, ours = plain_steps(games[0], *images), our_steps(games[1], *images)
     flops = step_flops(games[0], *images)
     for steps in (plain, ours):  # to warm up

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,7 @@ class ChipLoader(DataLoader):
         return self.after_batch(batch)
 
 
-class Bunch(DataLoaders):
+class Bunch(DataLoaders, ABC):
     """What all kinds of data have: two loaders, a folder, a size and a seed.
 
     Attributes:
@@ -179,9 +180,9 @@ class Bunch(DataLoaders):
                 f"chips are {size} px but this generator needs a multiple of {multiple}; {remedy}"
             )
 
+    @abstractmethod
     def summary(self) -> str:
         """What was found and how it is used, for a person."""
-        raise NotImplementedError
 
     def __repr__(self) -> str:
         return self.summary()

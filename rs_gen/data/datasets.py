@@ -5,6 +5,7 @@ An item is a function of (seed, epoch, position, chips) alone; see :mod:`rs_gen.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -154,7 +155,7 @@ class Chips:
         return np.ascontiguousarray(dihedral(crop(pixels, self.size, at), turn))
 
 
-class ChipSet:
+class ChipSet(ABC):
     """What the two kinds of dataset share. ``len`` is the items of an epoch.
 
     Args:
@@ -185,9 +186,9 @@ class ChipSet:
             for side, name, few in zip((a, b), "ab", rare, strict=True)
         )
 
+    @abstractmethod
     def order(self, epoch: int) -> np.ndarray:
         """(items, 2): which chips make the items of an epoch, in order."""
-        raise NotImplementedError
 
     def draw(self, draw: Draw) -> tuple[Tensor, Tensor]:
         """(a, b), each (C, size, size) float32 in [-1, 1]; not measured is 0."""
@@ -213,8 +214,8 @@ class ChipSet:
         chips = tuple(int(chip) for chip in self.order(0)[position])
         return self.draw(Draw(0, position, chips))
 
-    def __len__(self) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def __len__(self) -> int: ...
 
     def names(self, draw: Draw) -> tuple[Path, ...]:
         """The files that an item is made of."""

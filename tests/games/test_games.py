@@ -34,6 +34,12 @@ def grads(net) -> list[bool]:
     return [p.grad is not None and bool((p.grad != 0).any()) for p in net.parameters()]
 
 
+def test_weights_lie_channels_last_from_the_start(game):
+    kernels = [p for p in game.parameters() if p.dim() == 4]
+    assert kernels
+    assert all(p.is_contiguous(memory_format=torch.channels_last) for p in kernels)
+
+
 def test_the_generators_step_sends_no_gradient_to_the_discriminators(game):
     total(game.generator_loss(game(*batch(game)))).backward()
     assert not any(p.grad is not None for p in game.discriminators.parameters())

@@ -14,7 +14,7 @@ from rs_gen.errors import TrainingError
 from rs_gen.networks.few import quicken
 from rs_gen.training.callbacks import Ema, seed_step
 from rs_gen.training.learner import fit
-from rs_gen.training.loop import game_learner, place_game
+from rs_gen.training.loop import game_learner
 from rs_gen.training.recipe import Recipe
 
 PLAIN = Recipe(epochs=1, mixed_precision=False, ema_halflife=0.0, lr=1e-2, schedule="constant")
@@ -140,13 +140,6 @@ def test_losses_are_float32_and_convolutions_bfloat16_when_asked():
     assert seen == {"conv": torch.bfloat16, "loss": torch.float32}
     assert not torch.is_autocast_enabled()
     assert all(p.dtype == torch.float32 for p in game.parameters())
-
-
-def test_weights_lie_channels_last():
-    game = ToyGame()
-    place_game(game, torch.device("cpu"))
-    weight = game.generators["AtoB"][0].weight
-    assert weight.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_autocast_ends_also_when_a_step_fails():
