@@ -47,8 +47,8 @@ def status(out: str | Path) -> dict[str, Any]:
             "blocks": {"all": sum(count.values()), **count},
             "share done": round(over / max(over + left, 1), 4),
             "megapixels done": round(pixels / 1e6, 3),
-            "worker seconds": round(seconds, 1),
-            "worker seconds left": round(seconds / over * left, 1) if over else None,
+            "worker seconds": round(seconds, 3),
+            "worker seconds left": round(seconds / over * left, 3) if over else None,
             "computed on": manifest.get("device"),
             "failed": failed,
         }
