@@ -33,6 +33,9 @@ class DAWSONGame(MetaGame):
         inner_lr: Of those; plain gradient descent.
         adapt_steps: Steps on a class to generate, of critic and generator by turns.
         penalty_weight: Of the gradient penalty.
+        inner_clip: Longest gradient of an inner step, or 0 for any. The penalty of a critic that has
+            become steep on some class is steeper still: one step of plain descent along it ends in
+            infinity.
 
     Raises:
         SettingError: A size or a weight can't work.
@@ -42,7 +45,7 @@ class DAWSONGame(MetaGame):
     def __init__(
         self, in_channels: int, size: int, classes: int = 0, *, width: int = 32, latent: int = 100,
         inner_steps: int = 3, inner_generator_steps: int = 1, inner_lr: float = 1e-3,
-        adapt_steps: int = 30, penalty_weight: float = 10.0,
+        adapt_steps: int = 30, penalty_weight: float = 10.0, inner_clip: float = 100.0,
     ):  # fmt: skip
         super().__init__(given(locals()))
 

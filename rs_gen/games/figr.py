@@ -31,6 +31,9 @@ class FIGRGame(MetaGame):
         inner_lr: Of those; plain gradient descent.
         adapt_steps: Steps on a class to generate.
         penalty_weight: Of the gradient penalty.
+        inner_clip: Longest gradient of an inner step, or 0 for any. The penalty of a critic that has
+            become steep on some class is steeper still: one step of plain descent along it ends in
+            infinity.
 
     Raises:
         SettingError: A size or a weight can't work.
@@ -40,7 +43,7 @@ class FIGRGame(MetaGame):
     def __init__(
         self, in_channels: int, size: int, classes: int = 0, *, width: int = 32, latent: int = 100,
         inner_steps: int = 10, inner_lr: float = 1e-3, adapt_steps: int = 30,
-        penalty_weight: float = 10.0,
+        penalty_weight: float = 10.0, inner_clip: float = 100.0,
     ):  # fmt: skip
         super().__init__(given(locals()))
 

@@ -45,6 +45,7 @@ class MatchingGANGame(FusingGame):
 
     The temperature is learnt within 1 to 10, and L_1 and L_m send no gradient to the coefficients:
     else those become one-hot and the generator returns one of its inputs whatever the code is.
+    ``E_z`` is linear and has no bias, for the same reason.
 
     Args:
         in_channels: Bands of the chips.
@@ -141,9 +142,8 @@ class _Matching(nn.Module):
         self.decoder = Decoder(bands, widths, [*coarse[1:3], *[0] * (len(coarse) - 3)], norm)
         self.matcher = Encoder(bands, [max(4, w // 2) for w in widths], norm)
         self.key = nn.Linear(max(4, coarse[0] // 2), match)
-        self.query = nn.Sequential(
-            nn.Linear(latent, match), nn.LeakyReLU(0.2), nn.Linear(match, match)
-        )
+        # No bias: -z then asks for the opposite of z, so no weights make all codes ask the same.
+        self.query = nn.Linear(latent, match, bias=False)
         share = (temperature - 1) / (COLDEST - 1)
         self.warmth = nn.Parameter(torch.tensor(math.log(share / (1 - share))))
 

@@ -55,7 +55,7 @@ class MetaGame(FewShotGame):
 
     Args:
         settings: As of every few-shot game, with ``latent``, ``inner_lr``, ``inner_steps``,
-            ``adapt_steps`` and ``penalty_weight``.
+            ``adapt_steps``, ``inner_clip`` and ``penalty_weight``.
 
     Raises:
         SettingError: A size or a weight can't work.
@@ -66,7 +66,7 @@ class MetaGame(FewShotGame):
 
     def __init__(self, settings: dict[str, Any]):
         checked_depth(settings)
-        check_weights(["penalty_weight", "inner_lr"], settings)
+        check_weights(["penalty_weight", "inner_lr", "inner_clip"], settings)
         super().__init__()
         self.settings = s = settings
         widths = level_widths(s)  # both networks have a norm over each image alone
@@ -139,14 +139,14 @@ class MetaGame(FewShotGame):
         slope, _ = gradient(
             lambda critic: self.critic_loss(critic, images, fakes.detach(), generator), state.critic
         )
-        return _descended(state.critic, slope, self.settings["inner_lr"])
+        return self._descended(state.critic, slope)
 
     def generator_step(
         self, state: Adapted, n: int, generator: torch.Generator | None = None
     ) -> Weights:
         """The generator after one step."""
         slope, _ = self.generator_gradient(state, n, generator)
-        return _descended(state.generator, slope, self.settings["inner_lr"])
+        return self._descended(state.generator, slope)
 
     def generator_gradient(
         self, state: Adapted, n: int, generator: torch.Generator | None = None
@@ -183,6 +183,14 @@ class MetaGame(FewShotGame):
         """(n,) logits, by a critic of these weights."""
         logits: Tensor = _called(self.discriminators["critic"], weights, images).real
         return logits
+
+    def _descended(self, weights: Weights, slopes: Weights) -> Weights:
+        """One step down; a gradient longer than ``inner_clip`` is made as long as that."""
+        lr, longest = self.settings["inner_lr"], self.settings["inner_clip"]
+        if longest:
+            length = torch.stack([g.square().sum() for g in slopes.values()]).sum().sqrt()
+            lr = lr * (longest / length.clamp_min(1e-12)).clamp_max(1.0)
+        return {name: w - lr * slopes[name] for name, w in weights.items()}
 
     def codes(self, n: int, device: Any, generator: torch.Generator | None = None) -> Tensor:
         """(n, latent) normal numbers."""
@@ -221,10 +229,6 @@ def followed(net: nn.Module, slopes: Mapping[str, Tensor]) -> Tensor:
 
 def _called(net: nn.Module, weights: Weights, x: Tensor) -> Any:
     return functional_call(net, weights, (x,))  # type: ignore[no-untyped-call]
-
-
-def _descended(weights: Weights, slopes: Weights, lr: float) -> Weights:
-    return {name: w - lr * slopes[name] for name, w in weights.items()}
 
 
 def on_device(generator: torch.Generator | None, device: torch.device) -> torch.Generator | None:

@@ -32,6 +32,17 @@ def test_different_codes_give_different_coefficients():
     assert a.std(0).max() > 1e-3
 
 
+def test_no_weights_make_all_codes_ask_for_the_same_image():
+    game = small().eval()
+    state = game.learn(torch.randn(3, 1, 16, 16))
+    z = torch.randn(20, 8)
+    for scale in (1.0, 30.0):  # however the matching has grown, -z asks for the opposite
+        game.net.query.weight.data.mul_(scale)
+        a, opposite = game.coefficients(state, z), game.coefficients(state, -z)
+        product = a * opposite  # exp(t c) exp(-t c): the same for every support image
+        assert torch.allclose(product / product[:, :1], torch.ones(20, 3), atol=1e-4)
+
+
 def test_the_temperature_is_learnt_and_bounded():
     game = small(temperature=5.0, one=0.0)
     assert game.temperature.item() == pytest.approx(5, abs=1e-4)

@@ -67,6 +67,22 @@ def test_adapting_works_where_gradients_are_off():
     assert not any(w.requires_grad for w in state.generator.values())
 
 
+@pytest.mark.parametrize("game", [figr, dawson])
+def test_a_step_along_a_steep_gradient_is_no_longer_than_inner_clip_allows(game):
+    game = game(inner_lr=0.5, inner_clip=2.0)
+    for p in game.discriminators.parameters():
+        p.data.mul_(3.0)  # so steep that plain descent ends in infinity within a few steps
+    start = game.start()
+    after = game.critic_step(start, torch.rand(4, 1, 16, 16) * 2 - 1)
+    squares = [(after[k] - w).square().sum() for k, w in start.critic.items()]
+    assert torch.stack(squares).sum().sqrt() == pytest.approx(0.5 * 2.0, rel=1e-4)
+    assert all(w.isfinite().all() for w in game.adapt(torch.rand(4, 1, 16, 16), 10).critic.values())
+    free = game.__class__(1, 16, width=4, latent=8, inner_lr=0.5, inner_clip=0.0)
+    free.load_state_dict(game.state_dict())
+    ends = free.adapt(torch.rand(4, 1, 16, 16), 10).critic.values()
+    assert not all(w.isfinite().all() for w in ends)
+
+
 def test_adapting_brings_the_drawn_images_nearer_to_the_class():
     game = figr(adapt_steps=20)
     bright = torch.full((4, 1, 16, 16), 0.9)
