@@ -8,7 +8,9 @@ For each split of the classes the script trains every system for ``--minutes`` o
 thread, in a process of its own, draws the unseen classes from three chips each, and scores the
 chips against real ones that were no support. It writes a JSON and a table with mean and spread over
 the splits, and pages of pictures. Finished runs are kept, one that was killed goes on where it
-stopped; another ``--minutes`` has a folder of its own. ``--jobs 2`` trains two at a time. With
+stopped; another ``--minutes`` has a folder of its own. ``--jobs 2`` trains two at a time.
+``--trial details --change '{"details": true}' --systems F2GAN`` tries other settings, in a folder
+of their own beside the same floors; ``--share 0.25`` has a classifier see fewer drawn chips. With
 ``--quick`` it shows within a minute or two that all of it runs; its figures mean nothing.
 """
 
@@ -63,7 +65,8 @@ def main() -> None:
     results: dict[str, Any] = {"machine": machine(), "set": options.set, "minutes": options.minutes}
     for split in options.splits:
         folder = _folder(options, split)
-        held = {p.stem: json.loads(p.read_text()) for p in sorted(folder.glob("*.json"))}
+        files = [_result(options, split, "floors"), *sorted(folder.glob("*.json"))]
+        held = {path.stem: json.loads(path.read_text()) for path in files}
         results[f"split {split}"] = held
         pages.comparison(folder, [name for name in SYSTEMS if name in held])
     out = _folder(options, 0).parent
@@ -76,29 +79,37 @@ def main() -> None:
 
 def _all(options: argparse.Namespace, wanted: list[tuple[int, str]]) -> None:
     """Each part that is not finished, in a process of its own."""
-    left = [(s, n) for s, n in wanted if not (_folder(options, s) / f"{n}.json").exists()]
+    left = [(s, n) for s, n in wanted if not _result(options, s, n).exists()]
 
     def run(one: tuple[int, str]) -> None:
         split, name = one
         command = [sys.executable, "-m", "benchmarks.few_shot", "--part", name, "--splits",
                    str(split), "--set", options.set, "--minutes", str(options.minutes),
-                   "--out", str(options.out), *(["--quick"] if options.quick else [])]  # fmt: skip
-        subprocess.run(command, check=True)
-        print(f"{options.set} split {split}: {name}", flush=True)
+                   "--out", str(options.out), "--trial", options.trial, "--change",
+                   json.dumps(options.change), "--share", str(options.share),
+                   *(["--quick"] if options.quick else [])]  # fmt: skip
+        failed = subprocess.run(command).returncode
+        print(f"{options.set} split {split}: {name}{' FAILED' if failed else ''}", flush=True)
+        if failed:
+            missing.append(f"{name} of split {split}")
 
+    missing: list[str] = []
     with ThreadPoolExecutor(options.jobs) as pool:
         list(pool.map(run, left))
+    if missing:
+        raise SystemExit(f"{', '.join(missing)} failed, see above; the others are kept")
 
 
 def _part(options: argparse.Namespace) -> None:
     torch.set_num_threads(1)  # one CPU minute is one minute, whatever else runs
     (split,) = options.splits
-    folder = _folder(options, split)
-    folder.mkdir(parents=True, exist_ok=True)
+    result = _result(options, split, options.part)
+    result.parent.mkdir(parents=True, exist_ok=True)
     work: Callable[[], dict[str, Any]] = lambda: (  # noqa: E731
-        _floors(options, split) if options.part == "floors" else _system(options, split, folder)
-    )
-    kept(folder / f"{options.part}.json", work)
+        _floors(options, split) if options.part == "floors"
+        else _system(options, split, result.parent)
+    )  # fmt: skip
+    kept(result, work)
 
 
 def _floors(options: argparse.Namespace, split: int) -> dict[str, Any]:
@@ -124,7 +135,7 @@ def _system(options: argparse.Namespace, split: int, folder: Path) -> dict[str, 
     batch = PRESETS[name.lower()]["small"].batch_size or 8
     data = prepared(options.set, split, options.out / "work", batch, gmn=name == "GMN")
     torch.manual_seed(split)
-    model = getattr(rs_gen, name)(data, **SETTINGS[options.set].get(name, {}))
+    model = getattr(rs_gen, name)(data, **SETTINGS[options.set].get(name, {}) | options.change)
     start = time.process_time()
     model.fit(
         max_minutes=options.minutes, budget="cpu", progress=False, preview=False, resume=True,
@@ -144,7 +155,8 @@ def _system(options: argparse.Namespace, split: int, folder: Path) -> dict[str, 
     found["from_one"] = from_one(extractor, model, given)
     found["by_code_alone"] = from_one(extractor, model, given, views=None)
     for row, traditional in (("real + drawn", False), ("real + drawn + traditional", True)):
-        found[row] = accuracy(given, made, labels, traditional=traditional, turns=data.turns)
+        found[row] = accuracy(given, made, labels, traditional=traditional, turns=data.turns,
+                              share=options.share)  # fmt: skip
     found |= {"steps": model.history[-1]["step"], "cpu_seconds": round(spent, 1),
               "seconds_per_100": round(each, 2), "settings": model.game.settings}  # fmt: skip
     if name == "GMN":
@@ -174,8 +186,16 @@ def _bound(model: Any, data: Any) -> list[float]:
     return [round(float(x), 2) for x in torch.stack(total).mean(0)]
 
 
-def _folder(options: argparse.Namespace, split: int) -> Path:
-    return Path(options.out) / f"{options.set}_{options.minutes:g}m" / f"split{split}"
+def _result(options: argparse.Namespace, split: int, part: str) -> Path:
+    """Where a part's figures are kept; a trial has no floors of its own."""
+    trial = "" if part == "floors" else options.trial
+    return _folder(options, split, trial) / f"{part}.json"
+
+
+def _folder(options: argparse.Namespace, split: int, trial: str | None = None) -> Path:
+    trial = options.trial if trial is None else trial
+    name = "_".join([options.set, f"{options.minutes:g}m", *([trial] if trial else [])])
+    return Path(options.out) / name / f"split{split}"
 
 
 def _options() -> argparse.Namespace:
@@ -186,6 +206,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=5.0, help="CPU minutes of each training")
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, a thread each")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/out/few_shot"))
+    parser.add_argument("--trial", default="", help="name of other settings: a folder of its own")
+    parser.add_argument("--change", type=json.loads, default={}, help="those settings, as JSON")
+    parser.add_argument("--share", type=float, default=0.5, help="of a batch that is drawn chips")
     parser.add_argument("--quick", action="store_true", help="show that it runs")
     parser.add_argument("--part", help=argparse.SUPPRESS)
     return parser.parse_args()

@@ -89,11 +89,12 @@ def from_one(
 
 
 def accuracy(
-    given: Trial, made: Tensor | None, labels: np.ndarray | None, *, traditional: bool, turns: bool
-) -> list[float]:
+    given: Trial, made: Tensor | None, labels: np.ndarray | None, *, traditional: bool, turns: bool,
+    share: float = 0.5,
+) -> list[float]:  # fmt: skip
     """Of a classifier for the unseen classes that has seen the supports; one for each seed.
 
-    Drawn chips fill half of each batch. ``traditional`` augments real and drawn chips alike.
+    Drawn chips fill ``share`` of each batch. ``traditional`` augments real and drawn chips alike.
     Tested on all other real chips.
     """
     count, shots = given.supports.shape[:2]
@@ -103,7 +104,7 @@ def accuracy(
         torch.from_numpy(np.concatenate([given.reference_labels, given.other_labels])),
     )
     extra = None if made is None else Labelled(made, torch.from_numpy(labels))
-    recipe = SceneRecipe(steps=4 if QUICK["on"] else STEPS[turns])
+    recipe = SceneRecipe(steps=4 if QUICK["on"] else STEPS[turns], share=share)
     change = traditional_of(turns) if traditional else None
     nets = (
         fit_scenes(real, count, extra=extra, change=change, recipe=recipe, seed=seed)
