@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import ChipError
+from ..errors import ChipError, SettingError
 from ..losses.adversarial import adversarial as adversarial_loss
 from ..losses.few_shot import mode_seeking
 from ..networks.critic import Critic
@@ -22,27 +22,34 @@ from .base import Terms, check_weights, frozen, given, penalty
 from .few_shot import FewShotGame, Levels, encode_all, level_widths, slerp, steadying
 from .registry import register
 
+WEIGHTS = ("penalty_weight", "r1_weight", "mode_weight", "l1_weight", "warmup", "dropout")
 NOISE = (8, 4, 2)  # channels of the code's maps at the three coarsest levels
 
 
 class Pairs(NamedTuple):
-    """What a step is about; (B, C, H, W) each.
+    """What a step is about; (B, C, H, W) each, a pair for an episode.
 
     Attributes:
         source: Images that others are made of.
         other: Real images of the same classes, never the source itself.
+        wrong: Real images of other classes, for (M, C, H, W) of the sources; none unless asked for.
+        wrong_source: Those (M, C, H, W) sources.
         fake: Made of ``source``.
         second: Made of ``source`` with another code; None where mode seeking has no weight.
         z: (B, latent) of ``fake``.
         other_z: (B, latent) of ``second``.
+        warming: Whether the generator learns to draw its source and nothing else.
     """
 
     source: Tensor
     other: Tensor
+    wrong: Tensor
+    wrong_source: Tensor
     fake: Tensor
     second: Tensor | None
     z: Tensor
     other_z: Tensor
+    warming: bool
 
 
 @register("dagan")
@@ -66,6 +73,12 @@ class DAGANGame(FewShotGame):
             5 with ``"wasserstein"``, else 1.
         mode_weight: Of mode seeking in z, which the paper does not have: without it the code is
             soon ignored.
+        mismatched: Also show the critic pairs of two classes, as fakes (Reed et al. 2016,
+            arXiv:1605.05396, matching-aware critic). Without, it is for long content with any
+            image that looks real, and the class is lost. The paper has none.
+        l1_weight: Of the distance to the source, which the paper does not have. Critics of minutes
+            know little of classes, and are content with much that is none.
+        warmup: Share of a training in which that distance alone counts.
         dropout: Of the generator's coarsest features, while training.
         norm: Of the generator.
 
@@ -79,8 +92,8 @@ class DAGANGame(FewShotGame):
         self, in_channels: int, size: int, classes: int = 0, *, width: int = 32, latent: int = 100,
         adversarial: str = "wasserstein", penalty_weight: float | None = None,
         r1_weight: float = 0.0,
-        critic_steps: int | None = None, mode_weight: float = 0.0, dropout: float = 0.0,
-        norm: str = "batch",
+        critic_steps: int | None = None, mode_weight: float = 0.0, mismatched: bool = False,
+        l1_weight: float = 0.0, warmup: float = 0.0, dropout: float = 0.0, norm: str = "batch",
     ):  # fmt: skip
         gradient = adversarial == "wasserstein"
         if penalty_weight is None:
@@ -88,7 +101,9 @@ class DAGANGame(FewShotGame):
         critic_steps = critic_steps or (5 if gradient else 1)
         settings = given({k: v for k, v in locals().items() if k != "gradient"})
         widths = level_widths(settings)
-        check_weights(["penalty_weight", "r1_weight", "mode_weight", "dropout"], settings)
+        check_weights(WEIGHTS, settings)
+        if warmup and not l1_weight:
+            raise SettingError(f"warmup={warmup} leaves only l1_weight to learn by; give one")
         super().__init__()
         self.settings = settings
         self.adversarial = adversarial_loss(adversarial)
@@ -130,7 +145,7 @@ class DAGANGame(FewShotGame):
         return torch.cat([start[None, :-latent].expand(steps, -1), z], 1)
 
     def forward(self, supports: Tensor, targets: Tensor, labels: Tensor) -> Pairs:
-        """Make one image, or two, of each support image.
+        """Make one image, or two, of the first image of each episode, which is drawn by chance.
 
         Raises:
             ChipError: An episode holds a single image, which has no partner.
@@ -138,34 +153,43 @@ class DAGANGame(FewShotGame):
         known = torch.cat([supports, targets], 1)
         if known.shape[1] < 2:
             raise ChipError("DAGAN needs two images of a class; there is one in an episode")
-        k = supports.shape[1]
-        source = supports.flatten(0, 1)
-        other = torch.roll(known, 1, 1)[:, :k].flatten(0, 1)
+        source, other = known[:, 0], known[:, 1]
         features = [*self.net.encoder(source), source]
         z, other_z = (
             torch.randn(len(source), self.settings["latent"], device=source.device)
             for _ in range(2)
         )
-        second = self.net(features, other_z) if self.settings["mode_weight"] else None
-        return Pairs(source, other, self.net(features, z), second, z, other_z)
+        warming = self.training and self.share < self.settings["warmup"]
+        twice = self.settings["mode_weight"] and not warming
+        second = self.net(features, other_z) if twice else None
+        wrong = labels != labels.roll(1) if self.settings["mismatched"] else labels != labels
+        return Pairs(source, other, other.roll(1, 0)[wrong], source[wrong],
+                     self.net(features, z), second, z, other_z, warming)  # fmt: skip
 
     def generator_loss(self, out: Pairs) -> Terms:
-        """``adversarial``, and ``mode`` where it has a weight."""
+        """``adversarial``, and ``l1`` and ``mode`` with a weight; in the warm-up ``l1`` alone."""
+        terms: Terms = {}
+        if self.settings["l1_weight"]:
+            terms["l1"] = self.settings["l1_weight"] * (out.fake - out.source).abs().mean()
+        if out.warming:
+            return terms
         with frozen(self.discriminators):
             logits = self.judge(torch.cat([out.source, out.fake], 1))
-        terms = {"adversarial": self.adversarial.generator(logits)}
+        terms["adversarial"] = self.adversarial.generator(logits)
         if out.second is not None:
             moved = mode_seeking(out.fake, out.second, out.z, out.other_z)
             terms["mode"] = self.settings["mode_weight"] * moved
         return terms
 
     def discriminator_loss(self, out: Pairs) -> Terms:
-        """``discriminator``, and ``penalty`` where it has a weight."""
+        """``discriminator``, and ``penalty`` where it has a weight. Empty in the warm-up."""
+        if out.warming:
+            return {}
         real = torch.cat([out.source, out.other], 1)
         fake = torch.cat([out.source, out.fake], 1).detach()
-        terms = {
-            "discriminator": self.adversarial.discriminator(self.judge(real), self.judge(fake))
-        }
+        wrong = torch.cat([out.wrong_source, out.wrong], 1)
+        logits = self.judge(real), self.judge(torch.cat([fake, wrong]))
+        terms = {"discriminator": self.adversarial.discriminator(*logits)}
         if self.settings["penalty_weight"]:
             terms["penalty"] = self.settings["penalty_weight"] * penalty(self.judge, real, fake)
         if self.settings["r1_weight"]:

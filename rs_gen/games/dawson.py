@@ -33,9 +33,9 @@ class DAWSONGame(MetaGame):
         inner_lr: Of those; plain gradient descent.
         adapt_steps: Steps on a class to generate, of critic and generator by turns.
         penalty_weight: Of the gradient penalty.
-        inner_clip: Longest gradient of an inner step, or 0 for any. The penalty of a critic that has
-            become steep on some class is steeper still: one step of plain descent along it ends in
-            infinity.
+        inner_clip: Longest gradient of an inner step, or 0 for any. The penalty of a critic that
+            has become steep on some class is steeper still: one step of plain descent along it ends
+            in infinity.
 
     Raises:
         SettingError: A size or a weight can't work.

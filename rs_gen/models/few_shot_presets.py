@@ -39,13 +39,15 @@ FEW_SHOT: dict[str, dict[str, Preset]] = {
         (8, 20),
     ),
     "dagan": _pair(
-        {"width": 16, "adversarial": "hinge", "r1_weight": 1.0, "mode_weight": 1.0}, _CPU,
+        {"width": 16, "adversarial": "hinge", "r1_weight": 1.0, "mode_weight": 0.1,
+         "mismatched": True, "l1_weight": 2.0, "warmup": 0.2},
+        _CPU,
         {"width": 64, "dropout": 0.5}, _PAPER, (8, 32),
     ),
     "gmn": _pair(
         {"width": 16}, {**_CPU, "lr": 1e-3, "clip": 10.0, "betas": (0.9, 0.99)},
         {"width": 32, "latent": 50, "hidden": 200, "hops": 4},
-        {"lr": 1e-3, "betas": (0.9, 0.99), "mixed_precision": False}, (16, 20),
+        {"lr": 1e-3, "betas": (0.9, 0.99), "mixed_precision": False}, (8, 20),
     ),
     "figr": _pair(
         {"width": 16}, {**_META, "lr": 1e-3, "betas": (0.0, 0.9)},

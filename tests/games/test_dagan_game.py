@@ -2,7 +2,7 @@ import pytest
 import torch
 from episodes import episodes, play, shapes
 
-from rs_gen.errors import ChipError
+from rs_gen.errors import ChipError, SettingError
 from rs_gen.games.dagan import DAGANGame
 
 
@@ -16,7 +16,7 @@ def test_pairs_are_of_one_class_and_never_of_one_image():
     supports, targets, labels = episodes(images, 4, 3, 1)
     supports = supports + torch.arange(3).view(1, 3, 1, 1, 1)  # tell them apart
     out = small().train()(supports, targets - 9, labels)
-    assert len(out.source) == 12
+    assert len(out.source) == 4
     assert (out.source - out.other).abs().flatten(1).max(1).values.min() > 0.5
 
 
@@ -85,6 +85,43 @@ def test_mode_seeking_makes_the_code_count():
         return game.show(state, codes).std(0).mean().item()
 
     assert spread_of(2.0) > 1.2 * spread_of(0.0)
+
+
+def test_mismatched_pairs_are_of_two_classes_and_count_as_fakes():
+    images = shapes(3, 6)
+    supports, targets, _ = episodes(images, 4, 3, 1)
+    labels = torch.tensor([0, 0, 1, 2])
+    game = small(adversarial="hinge", mismatched=True).train()
+    out = game(supports, targets, labels)
+    chosen = [0, 2, 3]  # the second has the class of the one before it
+    assert torch.equal(out.wrong_source, supports[chosen, 0])
+    assert torch.equal(out.wrong, supports[[3, 1, 2], 1])
+    seen = []
+    game.discriminators["critic"].register_forward_hook(lambda _, x, y: seen.append(x[0]))
+    found = game.discriminator_loss(out)["discriminator"]
+    wrong = torch.cat([out.wrong_source, out.wrong], 1)
+    assert torch.equal(seen[1][4:], wrong)
+    plain = small(adversarial="hinge").train()(supports, targets, labels)
+    assert len(plain.wrong) == 0
+    assert found > 0
+
+
+def test_the_warm_up_only_draws_the_source():
+    game = small(adversarial="hinge", mode_weight=0.1, l1_weight=2.0, warmup=0.5).train()
+    game.share = 0.4
+    out = game(*episodes(shapes(4, 6), 2, 3, 2))
+    terms = game.generator_loss(out)
+    assert terms["l1"] == 2 * (out.fake - out.source).abs().mean()
+    assert len(terms) == 1
+    assert not game.discriminator_loss(out)
+    game.share = 0.6
+    out = game(*episodes(shapes(4, 6), 2, 3, 2))
+    assert set(game.generator_loss(out)) == {"l1", "adversarial", "mode"}
+
+
+def test_a_warm_up_without_anything_to_learn_is_refused():
+    with pytest.raises(SettingError, match="leaves only l1_weight to learn by"):
+        small(warmup=0.2)
 
 
 def test_an_image_alone_has_no_partner():
