@@ -39,7 +39,7 @@ FEW_SHOT: dict[str, dict[str, Preset]] = {
         (8, 20),
     ),
     "dagan": _pair(
-        {"width": 16, "adversarial": "hinge", "r1_weight": 1.0, "mode_weight": 0.1,
+        {"width": 16, "adversarial": "hinge", "r1_weight": 1.0, "mode_weight": 0.5,
          "mismatched": True, "l1_weight": 2.0, "warmup": 0.2},
         _CPU,
         {"width": 64, "dropout": 0.5}, _PAPER, (8, 32),
