@@ -214,7 +214,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--share", type=float, default=0.5, help="of a batch that is drawn chips")
     parser.add_argument("--quick", action="store_true", help="show that it runs")
     parser.add_argument("--part", help=argparse.SUPPRESS)
-    return parser.parse_args()
+    options = parser.parse_args()
+    if (options.change or options.share != 0.5) and not options.trial:
+        parser.error("--change and --share need a --trial, or finished figures would be taken")
+    return options
 
 
 if __name__ == "__main__":

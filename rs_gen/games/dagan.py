@@ -32,8 +32,8 @@ class Pairs(NamedTuple):
     Attributes:
         source: Images that others are made of.
         other: Real images of the same classes, never the source itself.
-        wrong: Real images of other classes, for (M, C, H, W) of the sources; none unless asked for.
-        wrong_source: Those (M, C, H, W) sources.
+        wrong: (M, 2C, H, W) pairs of a source and a real image of another class; none unless asked
+            for.
         fake: Made of ``source``.
         second: Made of ``source`` with another code; None where mode seeking has no weight.
         z: (B, latent) of ``fake``.
@@ -44,7 +44,6 @@ class Pairs(NamedTuple):
     source: Tensor
     other: Tensor
     wrong: Tensor
-    wrong_source: Tensor
     fake: Tensor
     second: Tensor | None
     z: Tensor
@@ -162,9 +161,10 @@ class DAGANGame(FewShotGame):
         warming = self.training and self.share < self.settings["warmup"]
         twice = self.settings["mode_weight"] and not warming
         second = self.net(features, other_z) if twice else None
-        wrong = labels != labels.roll(1) if self.settings["mismatched"] else labels != labels
-        return Pairs(source, other, other.roll(1, 0)[wrong], source[wrong],
-                     self.net(features, z), second, z, other_z, warming)  # fmt: skip
+        apart = (labels != labels.roll(1)) & self.settings["mismatched"]
+        wrong = torch.cat([source, other.roll(1, 0)], 1)[apart]
+        fake = self.net(features, z)
+        return Pairs(source, other, wrong, fake, second, z, other_z, warming)
 
     def generator_loss(self, out: Pairs) -> Terms:
         """``adversarial``, and ``l1`` and ``mode`` with a weight; in the warm-up ``l1`` alone."""
@@ -187,8 +187,7 @@ class DAGANGame(FewShotGame):
             return {}
         real = torch.cat([out.source, out.other], 1)
         fake = torch.cat([out.source, out.fake], 1).detach()
-        wrong = torch.cat([out.wrong_source, out.wrong], 1)
-        logits = self.judge(real), self.judge(torch.cat([fake, wrong]))
+        logits = self.judge(real), self.judge(torch.cat([fake, out.wrong]))
         terms = {"discriminator": self.adversarial.discriminator(*logits)}
         if self.settings["penalty_weight"]:
             terms["penalty"] = self.settings["penalty_weight"] * penalty(self.judge, real, fake)

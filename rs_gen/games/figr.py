@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .base import given
-from .meta import MetaGame, Outer
+from .meta import MetaGame, Outer, length_of
 from .registry import register
 
 
@@ -55,5 +55,4 @@ class FIGRGame(MetaGame):
             {name: w - after[name] for name, w in before.items()}
             for before, after in zip(start, end, strict=True)
         )
-        length = torch.stack([g.square().sum() for g in generator.values()]).sum().sqrt()
-        return Outer(generator, critic, {"moved": length})
+        return Outer(generator, critic, {"moved": length_of(generator)})

@@ -188,8 +188,7 @@ class MetaGame(FewShotGame):
         """One step down; a gradient longer than ``inner_clip`` is made as long as that."""
         lr, longest = self.settings["inner_lr"], self.settings["inner_clip"]
         if longest:
-            length = torch.stack([g.square().sum() for g in slopes.values()]).sum().sqrt()
-            lr = lr * (longest / length.clamp_min(1e-12)).clamp_max(1.0)
+            lr = lr * (longest / length_of(slopes).clamp_min(1e-12)).clamp_max(1.0)
         return {name: w - lr * slopes[name] for name, w in weights.items()}
 
     def codes(self, n: int, device: Any, generator: torch.Generator | None = None) -> Tensor:
@@ -218,6 +217,11 @@ def gradient(loss: Callable[[Weights], Tensor], weights: Weights) -> tuple[Weigh
         for (name, w), g in zip(held.items(), found, strict=True)
     }
     return slopes, value.detach()
+
+
+def length_of(slopes: Weights) -> Tensor:
+    """The norm of all of them together, a scalar."""
+    return torch.stack([g.square().sum() for g in slopes.values()]).sum().sqrt()
 
 
 def followed(net: nn.Module, slopes: Mapping[str, Tensor]) -> Tensor:
