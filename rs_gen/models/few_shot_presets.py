@@ -30,11 +30,11 @@ def _pair(
 
 FEW_SHOT: dict[str, dict[str, Preset]] = {
     "f2gan": _pair(
-        {"width": 16, "matching_weight": 1.0, **_STEADY}, _CPU,
+        {"width": 16, "matching_weight": 1.0, "details": True, "l1_weight": 5.0, **_STEADY}, _CPU,
         {"width": 64, "corner": 0.0, "one": 0.0, "warmup": 0.0}, _PAPER, (8, 20),
     ),
     "matchinggan": _pair(
-        {"width": 16, **_STEADY}, _CPU,
+        {"width": 16, "l1_weight": 5.0, **_STEADY}, _CPU,
         {"width": 64, "l1_weight": 0.1, "mode_weight": 0.0, "one": 0.0, "warmup": 0.0}, _PAPER,
         (8, 20),
     ),
