@@ -61,12 +61,16 @@ def _line(name: str, cells: list[str]) -> str:
     return f"| {name} | {' | '.join(cells)} |"
 
 
+def _splits(n: int) -> str:
+    return f"{n} split{'s' if n > 1 else ''}"
+
+
 def _notes(results: dict[str, Any], splits: list[Any], systems: Sequence[str]) -> list[str]:
     one = next(iter(splits[0]["floors"].values())) if splits else {}
     floors = splits[0]["floors"]
     protocol = floors["other real chips"]["frechet_distance"]["protocol"]
     notes = [
-        f"{results['set']}: {len(splits)} splits, {len(one)} unseen classes, 3 support chips each; "
+        f"{results['set']}: {_splits(len(splits))}, {len(one)} unseen classes, 3 support chips each; "
         f"{results['minutes']:g} CPU minutes a system on one thread, "
         f"{results['machine']['processor']}. Mean ± sd over splits. Features and sets of the "
         f"ceiling: {protocol}; {floors['other real chips']['category_hit']['protocol']}.",
@@ -81,5 +85,5 @@ def _notes(results: dict[str, Any], splits: list[Any], systems: Sequence[str]) -
             > np.mean(s["floors"]["real + traditional"])]  # fmt: skip
     if any("F2GAN" in s for s in splits):
         notes.append(f"Real + traditional + F2GAN beats real + traditional in {len(wins)} of "
-                     f"{len(splits)} splits.")  # fmt: skip
+                     f"{_splits(len(splits))}.")  # fmt: skip
     return [note for pair in zip(notes, [""] * len(notes), strict=True) for note in pair]
