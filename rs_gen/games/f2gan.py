@@ -164,18 +164,27 @@ class _FuseAndFill(nn.Module):
     def forward(
         self, features: list[Tensor], a: Tensor, found: list[Borrowed] | None = None
     ) -> Any:
+        most = leading(features[-1], a) if self.details else None
+
         def fill(level: int, h: Tensor) -> Tensor | None:
             if level < len(self.fills):
                 if found is None:
                     return self.fills[level](h, features[level + 1], a)  # type: ignore[no-any-return]
                 found.append(self.fills[level].borrow(h, features[level + 1], a))  # type: ignore[operator]
                 return found[-1].features
-            return finest(features[level + 1], a) if self.details else None
+            return None if most is None else finest(features[level + 1], most)
 
         return self.decoder(fused(features[0], a), fill)
 
 
-def finest(features: Tensor, a: Tensor) -> Tensor:
-    """Of the image that counts most, what an average over 2 x 2 pixels loses; (B, C, H, W)."""
-    most = features[torch.arange(len(a), device=a.device), a.argmax(1)]
-    return most - F.interpolate(F.avg_pool2d(most, 2), scale_factor=2.0, mode="nearest")
+def leading(features: Tensor, a: Tensor) -> Tensor:
+    """(B,) which image counts most by ``a`` (B, K); of equals the strongest, in any order."""
+    strength = features.detach().square().mean((2, 3, 4))
+    equals = a >= a.max(1, keepdim=True).values - 1e-6
+    return strength.masked_fill(~equals, -1.0).argmax(1)
+
+
+def finest(features: Tensor, most: Tensor) -> Tensor:
+    """Of image ``most`` (B,) what an average over 2 x 2 pixels loses; (B, C, H, W)."""
+    chosen = features[torch.arange(len(most), device=most.device), most]
+    return chosen - F.interpolate(F.avg_pool2d(chosen, 2), scale_factor=2.0, mode="nearest")

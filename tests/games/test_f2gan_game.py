@@ -3,7 +3,7 @@ import torch
 from episodes import episodes, play, shapes
 
 from rs_gen.errors import SettingError
-from rs_gen.games.f2gan import F2GANGame, finest
+from rs_gen.games.f2gan import F2GANGame, finest, leading
 from rs_gen.games.few_shot import spread
 from rs_gen.games.fusing import dirichlet, fused
 
@@ -133,11 +133,14 @@ def test_what_was_borrowed_is_told_without_changing_the_image():
 
 def test_detail_is_that_of_the_image_that_counts_most():
     features = torch.rand(1, 2, 3, 4, 4)
-    detail = finest(features, torch.tensor([[0.2, 0.8]]))
+    detail = finest(features, torch.tensor([1]))
     assert torch.nn.functional.avg_pool2d(detail, 2).abs().max() < 1e-6
     flat = features.clone()
     flat[:, 0] = 0
-    assert torch.equal(detail, finest(flat, torch.tensor([[0.2, 0.8]])))
+    assert torch.equal(detail, finest(flat, torch.tensor([1])))
+    assert leading(features, torch.tensor([[0.2, 0.8]])).tolist() == [1]
+    for order in ([0, 1], [1, 0]):  # of equals it is the same image, wherever it stands
+        assert order[leading(flat[:, order], torch.tensor([[0.5, 0.5]]))] == 1
     game = small(details=True).eval()
     assert game.show(game.learn(torch.rand(2, 1, 16, 16)), torch.tensor([[0.5, 0.5]])).shape[0] == 1
 
