@@ -70,8 +70,8 @@ def _notes(results: dict[str, Any], splits: list[Any], systems: Sequence[str]) -
     floors = splits[0]["floors"]
     protocol = floors["other real chips"]["frechet_distance"]["protocol"]
     notes = [
-        f"{results['set']}: {_splits(len(splits))}, {len(one)} unseen classes, 3 support chips each; "
-        f"{results['minutes']:g} CPU minutes a system on one thread, "
+        f"{results['set']}: {_splits(len(splits))}, {len(one)} unseen classes, 3 support chips "
+        f"each; {results['minutes']:g} CPU minutes a system on one thread, "
         f"{results['machine']['processor']}. Mean ± sd over splits. Features and sets of the "
         f"ceiling: {protocol}; {floors['other real chips']['category_hit']['protocol']}.",
         "Accuracy: a small convnet for the unseen classes, 2 seeds each; *real chips alone* has "
