@@ -1,9 +1,11 @@
-"""Convolutions that train over few positions as matrix products, as the deep end of a U-Net does.
+"""Convolutions over few positions, or to few channels, in ways that a CPU trains quicker.
 
-Where an image is a few pixels wide and has hundreds of channels, a convolution is all weights: on a
-CPU oneDNN spends such a step turning them and their gradients into its own layout and back. A
-matrix product takes them as they lie (``benchmarks/train_step.py``). Only for training: while
-applying, a tile and the whole image must be computed one way, whatever their size.
+Where an image is a few pixels wide and has hundreds of channels, as at the deep end of a U-Net, a
+convolution is all weights: oneDNN spends such a step turning them and their gradients into its own
+layout and back. A matrix product takes them as they lie. Where an image comes out, oneDNN computes
+16 channels for its 3: so four pixels are computed at once, as 12 channels at half the resolution
+(``benchmarks/train_step.py``). Only for training: while applying, a tile and the whole image must
+be computed one way, whatever their size.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from torch.nn import functional as F
 from .layers import two
 
 FEW = 256  # positions, over the batch; above, a convolution is as fast or faster
+FEW_CHANNELS = 4  # out; four pixels of them are the 16 channels that oneDNN computes anyway
+WIDE = 4  # least kernel that gains by it, in pixels: it grows by one
 
 
 class Conv2d(nn.Conv2d):
@@ -24,7 +28,7 @@ class Conv2d(nn.Conv2d):
         """(B, in, H, W) to (B, out, H', W')."""
         step, pad, size = self.stride[0], int(self.padding[0]), self.kernel_size[0]
         if not _pays(x, x.shape[0] * (x.shape[2] // step) * (x.shape[3] // step)):
-            return super().forward(x)
+            return self._four_at_once(x) if self._is_narrow(x) else super().forward(x)
         x = F.pad(x.permute(0, 2, 3, 1), (0, 0, pad, pad, pad, pad))
         seen = x.unfold(1, size, step).unfold(2, size, step)  # (B, H', W', in, k, k)
         seen = seen.permute(0, 1, 2, 4, 5, 3)
@@ -32,6 +36,20 @@ class Conv2d(nn.Conv2d):
         weight = self.weight.permute(0, 2, 3, 1).flatten(1)
         y = F.linear(seen.reshape(batch * rows * cols, -1), weight, self.bias)
         return y.view(batch, rows, cols, -1).permute(0, 3, 1, 2)
+
+    def _is_narrow(self, x: Tensor) -> bool:
+        """Whether four pixels are to be computed at once, and come out even."""
+        pad, size = int(self.padding[0]), self.kernel_size[0]
+        even = all((n + 2 * pad - size + 1) % 2 == 0 for n in x.shape[2:])
+        wide = size >= WIDE and self.stride[0] == 1 and self.out_channels <= FEW_CHANNELS
+        return wide and even and _trains(x)
+
+    def _four_at_once(self, x: Tensor) -> Tensor:
+        """A pixel's kernel is moved by none or one, down and across: four kernels of stride 2."""
+        moved = [F.pad(self.weight, (j, 1 - j, i, 1 - i)) for i in (0, 1) for j in (0, 1)]
+        weight = torch.stack(moved, 1).flatten(0, 1)
+        bias = None if self.bias is None else self.bias.repeat_interleave(4)
+        return F.pixel_shuffle(F.conv2d(x, weight, bias, 2, int(self.padding[0])), 2)
 
 
 class ConvTranspose2d(nn.ConvTranspose2d):
@@ -78,4 +96,8 @@ def _simple(conv: nn.Module) -> bool:
 
 
 def _pays(x: Tensor, positions: int) -> bool:
-    return torch.is_grad_enabled() and x.device.type == "cpu" and positions <= FEW
+    return _trains(x) and positions <= FEW
+
+
+def _trains(x: Tensor) -> bool:
+    return torch.is_grad_enabled() and x.device.type == "cpu"

@@ -1,4 +1,4 @@
-"""Convolutions over few positions are matrix products, and nothing else about them changes."""
+"""Convolutions over few positions or to few channels go another way to the same results."""
 
 from __future__ import annotations
 
@@ -39,14 +39,39 @@ def test_results_and_gradients_are_those_of_the_convolution(ours, theirs, option
         torch.testing.assert_close(weight.grad, plain.get_parameter(name).grad, msg=name)
 
 
-def test_applying_goes_one_way_for_every_size(monkeypatch):
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(("size", "pad", "side", "channels", "four"), [
+    (7, 0, (30, 38), 3, True), (5, 2, (24, 24), 4, True), (4, 1, (31, 31), 1, True),
+    (4, 1, (31, 32), 1, False), (7, 0, (30, 38), 5, False), (3, 1, (24, 24), 3, False),
+])  # fmt: skip
+def test_four_pixels_at_once_are_those_of_the_convolution(size, pad, side, channels, four, layout):
+    torch.manual_seed(0)
+    layer = few.Conv2d(6, channels, size, padding=pad).double().to(memory_format=layout)
+    plain = nn.Conv2d(6, channels, size, padding=pad).double()
+    plain.load_state_dict(layer.state_dict())
+    x = torch.randn(2, 6, *side, dtype=torch.float64).to(memory_format=layout).requires_grad_()
+    twin = x.detach().clone().requires_grad_()
+    assert layer._is_narrow(x) == four
+    y, expected = layer(x), plain(twin)
+    torch.testing.assert_close(y, expected)
+    down = torch.randn_like(expected)
+    y.backward(down)
+    expected.backward(down)
+    torch.testing.assert_close(x.grad, twin.grad)
+    for name, weight in layer.named_parameters():
+        torch.testing.assert_close(weight.grad, plain.get_parameter(name).grad, msg=name)
+
+
+@pytest.mark.parametrize(("layer", "side"), [
+    (few.Conv2d(3, 4, 4, 2, 1), 4), (few.Conv2d(3, 3, 7), 40),
+])  # fmt: skip
+def test_applying_goes_one_way_for_every_size(layer, side, monkeypatch):
     usual, called = nn.Conv2d._conv_forward, []
     monkeypatch.setattr(nn.Conv2d, "_conv_forward", lambda *a: (called.append(a), usual(*a))[1])
-    layer = few.Conv2d(3, 4, 4, 2, 1)
     with torch.no_grad():
-        layer(torch.zeros(1, 3, 4, 4))
+        layer(torch.zeros(1, 3, side, side))
     assert len(called) == 1
-    layer(torch.zeros(1, 3, 4, 4))
+    layer(torch.zeros(1, 3, side, side))
     assert len(called) == 1
 
 
