@@ -2,10 +2,9 @@
 
 Where an image is a few pixels wide and has hundreds of channels, as at the deep end of a U-Net, a
 convolution is all weights: oneDNN spends such a step turning them and their gradients into its own
-layout and back. A matrix product takes them as they lie. Where an image comes out, oneDNN computes
-16 channels for its 3: so four pixels are computed at once, as 12 channels at half the resolution
-(``benchmarks/train_step.py``). Only for training: while applying, a tile and the whole image must
-be computed one way, whatever their size.
+layout and back. A matrix product takes them as they lie (``benchmarks/train_step.py``). That is
+only for training: while applying, a tile and the whole image must be computed one way, whatever
+their size. For few channels see ``narrow``.
 """
 
 from __future__ import annotations
@@ -15,10 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .layers import two
+from .narrow import four_biases, four_kernels, is_narrow
 
 FEW = 256  # positions, over the batch; above, a convolution is as fast or faster
-FEW_CHANNELS = 4  # out; four pixels of them are the 16 channels that oneDNN computes anyway
-WIDE = 4  # least kernel that gains by it, in pixels: it grows by one
 
 
 class Conv2d(nn.Conv2d):
@@ -41,15 +39,12 @@ class Conv2d(nn.Conv2d):
         """Whether four pixels are to be computed at once, and come out even."""
         pad, size = int(self.padding[0]), self.kernel_size[0]
         even = all((n + 2 * pad - size + 1) % 2 == 0 for n in x.shape[2:])
-        wide = size >= WIDE and self.stride[0] == 1 and self.out_channels <= FEW_CHANNELS
-        return wide and even and _trains(x)
+        return even and _trains(x) and is_narrow(self.weight, self.stride, self.dilation)
 
     def _four_at_once(self, x: Tensor) -> Tensor:
-        """A pixel's kernel is moved by none or one, down and across: four kernels of stride 2."""
-        moved = [F.pad(self.weight, (j, 1 - j, i, 1 - i)) for i in (0, 1) for j in (0, 1)]
-        weight = torch.stack(moved, 1).flatten(0, 1)
-        bias = None if self.bias is None else self.bias.repeat_interleave(4)
-        return F.pixel_shuffle(F.conv2d(x, weight, bias, 2, int(self.padding[0])), 2)
+        bias = None if self.bias is None else four_biases(self.bias)
+        y = F.conv2d(x, four_kernels(self.weight), bias, 2, int(self.padding[0]))
+        return F.pixel_shuffle(y, 2)
 
 
 class ConvTranspose2d(nn.ConvTranspose2d):

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .narrow import four_biases, four_kernels, is_narrow
+
 Sides = tuple[bool, bool, bool, bool]  # top, bottom, left, right
 CLOSED: Sides = (False, False, False, False)
 
@@ -49,6 +51,7 @@ class Fused(nn.Module):
 
     Attributes:
         valid: On an open side nothing is padded, so that the image becomes smaller there.
+        narrow: Four pixels are computed at once; the weights are then those of four.
     """
 
     def __init__(self, conv: nn.Conv2d, pads: tuple[int, int] | None = None, reflect: bool = False):
@@ -65,7 +68,7 @@ class Fused(nn.Module):
         self.pads = pads or (conv.padding[0], conv.padding[0])  # type: ignore[assignment]
         self.reflect, self.valid = reflect, False
         self.activation = Activation()
-        self.quick = False
+        self.quick = self.narrow = False
 
     channel = 0  # of the weights, along which the output's channels lie
 
@@ -79,6 +82,10 @@ class Fused(nn.Module):
     def pack(self, dtype: torch.dtype) -> None:
         """Keep the weights in the precision that they are used in."""
         self.quick = self.weight.device.type == "cpu" and has_post_ops(dtype)
+        if self.channel == 0 and self.groups == 1:
+            self.narrow = is_narrow(self.weight, self.stride, self.dilation)
+        if self.narrow:
+            self.weight, self.bias = four_kernels(self.weight), four_biases(self.bias)
         self.weight = self.weight.to(dtype).contiguous(memory_format=torch.channels_last)
         self.bias = self.bias.float() if self.quick else self.bias.to(dtype)
 
@@ -105,12 +112,24 @@ class Fused(nn.Module):
 
     def convolve(self, x: Tensor, padding: tuple[int, int]) -> Tensor:
         """The arithmetic."""
+        if not self.narrow:
+            return self._once(x, padding, self.stride)
+        height, width = (
+            n + 2 * pad - size + 1
+            for n, pad, size in zip(x.shape[2:], padding, self.kernel, strict=True)
+        )
+        if height % 2 or width % 2:  # one way for every size, so that tiles agree
+            x = F.pad(x, (0, width % 2, 0, height % 2))
+        four = F.pixel_shuffle(self._once(x, padding, (2, 2)), 2)
+        return four[..., :height, :width]
+
+    def _once(self, x: Tensor, padding: tuple[int, int], stride: tuple[int, ...]) -> Tensor:
         if self.quick:
             return torch.ops.mkldnn._convolution_pointwise(
-                x, self.weight, self.bias, padding, self.stride, self.dilation, self.groups,
+                x, self.weight, self.bias, padding, stride, self.dilation, self.groups,
                 self.activation.name, list(self.activation.numbers), "",
             )  # fmt: skip
-        y = F.conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+        y = F.conv2d(x, self.weight, self.bias, stride, padding, self.dilation, self.groups)
         return self.activation(y)
 
     def extra_repr(self) -> str:

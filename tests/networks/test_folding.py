@@ -91,6 +91,32 @@ def test_a_norm_by_hand():
     assert folded(torch.zeros(1, 1, 1, 1)).item() == pytest.approx(-1.0)
 
 
+@pytest.mark.parametrize("side", [(24, 24), (23, 30), (31, 25)])
+@pytest.mark.parametrize("layers", [
+    (nn.ReflectionPad2d(3), nn.Conv2d(4, 3, 7)), (nn.Conv2d(4, 1, 4, padding=1), nn.LeakyReLU(0.2)),
+    (nn.Conv2d(4, 4, 5),),
+])  # fmt: skip
+def test_four_pixels_at_once_come_out_where_they_belong(layers, side):
+    net = nn.Sequential(*layers).eval().requires_grad_(False)
+    folded = fold(net)
+    assert [m.narrow for m in folded.modules() if isinstance(m, Fused)] == [True]
+    x = torch.rand(2, 4, *side)
+    assert folded(x).shape == net(x).shape
+    assert torch.allclose(folded(x), net(x), atol=1e-6)
+    crop = x[..., 1:, 1:]  # a tile that begins at an odd pixel meets its neighbour
+    if layers[0].__class__ is nn.Conv2d and layers[0].padding == (0, 0):
+        assert torch.allclose(folded(crop), folded(x)[..., 1:, 1:], atol=1e-6)
+
+
+@pytest.mark.parametrize("conv", [
+    nn.Conv2d(4, 5, 7), nn.Conv2d(4, 3, 3), nn.Conv2d(4, 3, 7, stride=2),
+    nn.Conv2d(4, 4, 7, groups=4), nn.Conv2d(4, 3, 7, dilation=2), nn.ConvTranspose2d(4, 3, 7),
+])  # fmt: skip
+def test_other_convolutions_are_computed_as_ever(conv):
+    folded = fold(nn.Sequential(conv).eval().requires_grad_(False))
+    assert [m.narrow for m in folded.modules() if isinstance(m, Fused)] == [False]
+
+
 def test_what_reads_beside_a_layer_in_place_reads_behind_it():
     class Skipping(nn.Module):
         def __init__(self):
