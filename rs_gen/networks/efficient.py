@@ -28,7 +28,7 @@ _LITE0 = [
 ]
 _TAPS = (0, 2, 4, 10, 15)  # blocks whose output is a feature, of stride 2, 4, 8, 16 and 32
 _CHANNELS = (16, 24, 40, 112, 320)
-_WIDTHS = (128, 64, 64)
+_WIDTHS = (128, 64, 32)
 
 BACKBONES = ("efficientnet_lite0",)
 
