@@ -19,7 +19,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
             {
                 "backbone": "efficientnet_lite0",
                 "d_width": 32,
-                "d_crop": 128,
+                "d_crop": 64,
                 "l1_weight": 1000.0,
                 "colour_balance": 0.5,
             },
